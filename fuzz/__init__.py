@@ -1,0 +1,1 @@
+"""Bytes thrown at every decoder: `python -m fuzz`."""

@@ -1,0 +1,148 @@
+"""One worker as a door sees it: its link, its page, the sessions that are with it."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from athena_serving.crew.link import WorkerLink
+from athena_serving.crew.sessions import Ending, Session, Sessions
+from athena_serving.wire import frames
+from athena_serving.wire.frames import BadFrame, Frame, Kind
+from athena_serving.wire.messages import Call, Reply, Send
+from athena_serving.wire.page import Page
+
+Changed = Callable[["Member"], None]
+
+WORTH: Final = 10_000
+"""Microseconds of user code that may stand ahead of a call at a worker while another worker's seat may be free."""
+
+
+class Member:
+    """A worker of a crew. `on_change` is called whenever it has less to do than before, or is gone."""
+
+    def __init__(self, name: str, page: Page, *, seats: int, window: int, first_slot: int, on_change: Changed) -> None:
+        self.name = name
+        self.seats = seats
+        self.is_retiring = False
+        self.is_gone = False
+        self.limit = seats
+        """Calls that may be with it now; at most the window."""
+        self._window = window
+        self._page = page
+        self._sessions = Sessions(first_slot=first_slot, window=window)
+        self._on_change = on_change
+        self._link: WorkerLink | None = None
+        self._reserved = 0
+        self._user_us = 0.0
+
+    def connect(self, data: socket.socket, side: socket.socket, *, max_frame: int) -> None:
+        """Take over the sockets and begin."""
+        self._link = WorkerLink(data, side, self, max_frame=max_frame)
+        self._link.start()
+
+    @property
+    def load(self) -> int:
+        """Calls that are with it or promised to it."""
+        return len(self._sessions) + self._reserved
+
+    @property
+    def is_free(self) -> bool:
+        """May one more call be sent?"""
+        return not self.is_gone and self.load < self.limit
+
+    def reserve(self) -> None:
+        """Promise it a call that will be sent or `release`d."""
+        self._reserved += 1
+
+    def release(self) -> None:
+        """The promised call is not coming."""
+        self._reserved -= 1
+        self._on_change(self)
+
+    async def serve(self, call: Call, send: Send) -> Ending | None:
+        """Run a call that was reserved for. None when it was answered through `send`; else how it ended instead.
+
+        Cancelled, it tells the worker so and unwinds at once; the seat stays taken until the worker lets go.
+        """
+        self._reserved -= 1
+        if self._link is None or self.is_gone:
+            self._on_change(self)
+            return Ending.DROPPED
+        session = self._sessions.open(call)
+        self._link.begin(session.stream, session.slot, call)
+        try:
+            while True:
+                reply = await session.next()
+                if isinstance(reply, Ending):
+                    return reply
+                await send(reply)
+                if reply.is_last:
+                    return None
+        except BaseException as error:
+            self._abandon(
+                session, str(error) if isinstance(error, asyncio.CancelledError) else "its answer has no taker"
+            )
+            raise
+
+    def close(self) -> None:
+        """Let go of the worker."""
+        if self._link is not None:
+            self._link.close()
+
+    # ── what the link tells ───────────────────────────────────────────────────────────────────────
+
+    def on_frame(self, frame: Frame) -> None:
+        """A step of an answer, or that a call was dropped."""
+        session = self._sessions.get(frame.stream)
+        if frame.kind in (Kind.PIECE, Kind.END):
+            self._answered(session, frame)
+        elif frame.kind == Kind.DROPPED:
+            if session is not None:
+                self._end(session, Ending.DROPPED)
+        else:
+            raise BadFrame(f"kind {frame.kind} from a worker")
+
+    def on_lost(self) -> None:
+        """The worker is gone: end its sessions by what its page says."""
+        self.is_gone = True
+        for session in self._sessions.open_ones():
+            seen = self._page.has_seen(session.slot, session.stream)
+            self._end(session, Ending.DIED if seen else Ending.DROPPED)
+        self._on_change(self)
+
+    def _answered(self, session: Session | None, frame: Frame) -> None:
+        # Read even when nobody waits: a shared block must be given back.
+        take = self._link.take_block if self._link is not None else frames.no_blocks
+        reply, _ = frames.read_step(frame, read_block=take)
+        if session is None:
+            return
+        if reply.is_last:
+            self._sessions.close(session)
+            self._learn(reply)
+        if not session.is_abandoned:
+            session.push(reply)
+        if reply.is_last:
+            self._on_change(self)
+
+    def _end(self, session: Session, ending: Ending) -> None:
+        self._sessions.close(session)
+        session.finish(ending)
+        if not self.is_gone:
+            self._on_change(self)
+
+    def _abandon(self, session: Session, reason: str) -> None:
+        if session.is_over or self._link is None:
+            return
+        session.is_abandoned = True
+        self._link.cancel(session.stream, reason)
+
+    def _learn(self, reply: Reply) -> None:
+        """How far ahead to send.
+
+        Quick calls are sent ahead, so that the worker never waits for us; slow ones are not, so that none stands behind
+        a slow one while another worker is free.
+        """
+        self._user_us += (reply.user_us - self._user_us) * 0.1 if self._user_us else reply.user_us + 1.0
+        ahead = int(WORTH / max(self._user_us, 1.0)) * self.seats
+        self.limit = min(self._window, self.seats + ahead)

@@ -1,0 +1,335 @@
+"""HTTP/1.1 as uvicorn speaks it, plus what it lacks: clocks, bounds, and answers that the peer can still read.
+
+A guard costs a request a few attributes and no timer: one sweeper per process (`engine.Engine`) asks every open
+connection `check(now)`, and there slow peers are cut. What uvicorn calls a transport is a `Gate` here, so that "close"
+can mean: say everything, listen until the peer has read it, then close. Where a request stands decides what is watched:
+
+    its head comes in             header_timeout, header    408, 431
+    its body comes in             body_timeout              408, or closed if an answer has begun
+    its answer goes out           write_timeout             the connection is aborted
+    answered, body still coming   body_timeout, body        dropped for LINGER seconds, then closed
+    none                          idle_timeout              closed
+"""
+
+import asyncio
+import sys
+from typing import Final, cast
+
+import httptools
+from uvicorn._types import ASGI3Application
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+from uvicorn.server import ServerState
+
+from athena_serving.errors import AthenaError, BadRequest, RequestTimeout
+from athena_serving.gateway.guard import LEAST, LINGER, DoorState, Gate, HeaderTooLarge, Progress, describe, refusing
+
+NO_BOUND: Final = sys.maxsize
+
+
+class GuardedHttp1(HttpToolsProtocol):
+    """One HTTP/1.1 connection.
+
+    `fed` counts the bytes of the connection, `mark` is its value where the peer last did something useful: began a
+    head, ended one, sent a piece of a body. What lies between is a head, trailers, chunk extensions or noise, and may
+    be `limits.header` long. httptools has no such bound of its own.
+    """
+
+    # Slots, since uvicorn's own attributes fill the thirty that CPython keeps fast in a dict: with ours among them
+    # a request costs 9 us more.
+    __slots__ = (
+        "allowance",
+        "body_open",
+        "chunk",
+        "ended_at",
+        "fault",
+        "fed",
+        "gate",
+        "head_from",
+        "head_since",
+        "is_deaf",
+        "is_marked",
+        "is_surplus",
+        "mark",
+        "most_header",
+        "most_requests",
+        "reading",
+        "received",
+        "running",
+        "state",
+    )
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, object],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.state = cast("DoorState", server_state)
+        self.most_header = self.state.limits.header
+        self.most_requests = self.state.limits.requests
+        # The request whose answer is due; `cycle` is the last one begun, which may wait in the pipeline.
+        self.running: RequestResponseCycle | None = None
+        # To be answered when everything before it has been.
+        self.fault: AthenaError | None = None
+        self.gate: Gate
+        self.fed = self.mark = self.head_from = self.chunk = self.received = 0
+        self.ended_at = -1
+        self.head_since: float | None = None
+        self.body_open = False
+        self.reading = Progress()
+        self.allowance = NO_BOUND
+        # Deaf: what the peer sends is dropped without a look. Marked: `running` is not kept alive, as the door retires.
+        self.is_deaf = self.is_surplus = self.is_marked = False
+
+    # ── the connection ────────────────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock of the first head."""
+        self.gate = Gate(transport)
+        self.gate.close = self.leave
+        super().connection_made(cast("asyncio.Transport", self.gate))
+        self.head_since = self.loop.time()
+        self.is_surplus = len(self.connections) > self.state.limits.connections
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End what still runs."""
+        self._unset_keepalive_if_required()
+        self._disconnect()
+        self.pipeline.clear()
+        super().connection_lost(exc)
+        del self.gate.close  # a circle that only the collector could undo
+
+    def data_received(self, data: bytes) -> None:
+        """Count, and let uvicorn parse."""
+        if self.is_deaf:
+            self._drop(len(data))
+            return
+        self.chunk = len(data)
+        self.fed += self.chunk
+        super().data_received(data)
+        if self.fed - self.mark > self.most_header:
+            self.fail(HeaderTooLarge(f"the headers are over {self.most_header} bytes"))
+
+    def _drop(self, size: int) -> None:
+        self.received += size
+        if self.received > self.allowance:
+            self.gate.raw.close()
+
+    def _is_busy(self) -> bool:
+        return self.running is not None and not self.running.response_complete
+
+    def _disconnect(self) -> None:
+        """Tell the application that nobody listens any more."""
+        if self.running is not None and not self.running.response_complete:
+            self.running.disconnected = True
+            self.running.message_event.set()
+
+    def leave(self) -> None:
+        """Close the connection, in a way that the peer can read what was written if more of it may come."""
+        if self.gate.is_closing():
+            return
+        if not (self.is_deaf or self.body_open or self.pipeline or self.flow.read_paused):
+            self.gate.raw.close()
+            return
+        self.is_deaf = True
+        self._unset_keepalive_if_required()
+        self.reading.reset()
+        self.allowance = self.received + self.state.limits.body
+        self.gate.leave(self.loop.time())
+        self.flow.resume_reading()
+
+    # ── the parser's events ───────────────────────────────────────────────────────────────────────
+
+    def on_message_begin(self) -> None:
+        """Start the clock of a head, if it is not the first."""
+        self.head_from = self.fed - self.chunk
+        # Behind another message in the same chunk: where in it is not known, so count from its end.
+        self.mark = self.fed if self.ended_at == self.fed else self.head_from
+        if self.head_since is None:
+            self.head_since = self.loop.time()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Stop the clock of the head, and start the application."""
+        if self.fed - self.head_from > self.most_header and self._head_size() > self.most_header:
+            raise HeaderTooLarge(f"the headers are over {self.most_header} bytes")
+        self.head_since = None
+        self.mark = self.fed
+        self.reading.reset()
+        super().on_headers_complete()
+        self.body_open = True
+        if self.parser.should_upgrade():
+            return
+        self.headers = []  # trailers go there, instead of among the headers of a request that runs
+        if self.expect_100_continue:
+            self.cycle.keep_alive = False  # a client may keep the body back: then its next bytes mean nothing
+        if self.pipeline and self.is_marked and self.running is not None and not self.running.response_started:
+            self.running.keep_alive = True  # it is not the last one after all
+
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def on_body(self, body: bytes) -> None:
+        """Count; a body whose answer is complete is dropped by uvicorn."""
+        self.mark = self.fed
+        self._drop(len(body))
+        if self.expect_100_continue:
+            self._body_came()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Stop the clock of the body."""
+        self.body_open = False
+        self.ended_at = self.mark = self.fed
+        self.allowance = NO_BOUND
+        if self.expect_100_continue:
+            self._body_came()
+        super().on_message_complete()
+
+    def _body_came(self) -> None:
+        self.expect_100_continue = False
+        if self.cycle is not None and not self.cycle.response_started and not self.state.retiring:
+            self.cycle.keep_alive = self.parser.should_keep_alive()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        if self.is_surplus or len(self.tasks) >= self.most_requests:
+            error = self.state.refusal(is_surplus=self.is_surplus)
+            app = refusing(error, is_last=self.is_surplus) if error else app
+        self.running = cycle
+        if self.state.retiring:
+            self.retire()
+        super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        """Answer a fault whose turn has come, or let the rest of the body come."""
+        super().on_response_complete()  # starts the next of the pipeline
+        if self._is_busy() or self.gate.is_leaving:
+            return
+        if self.fault is not None:
+            self._answer(self.fault)
+        elif self.body_open:
+            self.gate.patience = self.loop.time() + LINGER
+            self.allowance = self.received + self.state.limits.body
+
+    # ── faults ────────────────────────────────────────────────────────────────────────────────────
+
+    def send_400_response(self, msg: str) -> None:
+        """Called by uvicorn while it handles what the parser, or a callback of ours, has raised."""
+        raised = sys.exception()
+        if not isinstance(raised, httptools.HttpParserCallbackError):
+            self.fail(BadRequest(f"malformed request: {raised or msg}"))
+        elif isinstance(raised.__context__, AthenaError):
+            self.fail(raised.__context__)
+        else:
+            self.fail(BadRequest("malformed request: the URL cannot be read"))
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """An Upgrade to something else is ignored, as HTTP allows; but httptools has then lost a body, if any."""
+        declared = dict(self.scope["headers"])
+        if declared.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in declared:
+            self.body_open = True
+            self.fail(BadRequest("a request with a body cannot be upgraded: send it without the Upgrade header"))
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over to `GuardedWebSocket`, if it may come in."""
+        error: AthenaError | None = self.state.refusal(is_surplus=self.is_surplus)
+        if self._is_busy():
+            error = BadRequest("a WebSocket handshake must wait for the answers before it")
+        if error is not None:
+            self.fail(error)
+            return
+        self.transport = self.gate.raw
+        super().handle_websocket_upgrade()
+        del self.gate.close  # a circle that only the collector could undo
+
+    def fail(self, error: AthenaError) -> None:
+        """Answer the request that is coming in with `error` and close; in its turn, if others are before it."""
+        if self.is_deaf:
+            return
+        self.is_deaf = True
+        if not self._is_busy():
+            if self.body_open:  # answered long ago
+                self.leave()
+            else:
+                self._answer(error)
+        elif self.pipeline or not self.body_open:
+            if self.body_open:
+                self.pipeline.popleft()
+            self.fault = error
+            self.flow.pause_reading()
+        else:
+            has_begun = self.running is not None and self.running.response_started
+            self._disconnect()
+            self.leave() if has_begun else self._answer(error)
+
+    def _answer(self, error: AthenaError) -> None:
+        headers, body = describe(error)
+        lines = [b"%b: %b\r\n" % field for field in (*self.state.default_headers, *headers)]
+        self.gate.write(b"".join((STATUS_LINE[error.http], *lines, b"connection: close\r\n\r\n", body)))
+        self.leave()
+
+    # ── what the engine asks ──────────────────────────────────────────────────────────────────────
+
+    def check(self, now: float) -> None:
+        """Cut the peer if it is too slow for where it stands."""
+        limits = self.state.limits
+        if self.gate.is_stalled(now, limits.write_timeout):
+            self.gate.reset()
+        elif self.gate.raw.is_closing():
+            return
+        elif self.gate.is_leaving:
+            self._check_rest(now)
+        elif self.body_open:
+            self._check_body(now)
+        elif self._is_busy():
+            return
+        elif self.head_since is not None:
+            self._check_head(now, self.head_since)
+        elif self.timeout_keep_alive_task is None:
+            # uvicorn forgets its clock when late bytes of an answered body come, or an empty line.
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.leave)
+
+    def _check_head(self, now: float, since: float) -> None:
+        timeout = self.state.limits.header_timeout
+        if now - since <= timeout:
+            return
+        if self.fed:
+            self.fail(RequestTimeout(f"the headers were not complete after {timeout:g} s"))
+        else:
+            self.gate.raw.close()  # not a byte came: there is no request to answer
+
+    def _check_body(self, now: float) -> None:
+        running, timeout = self.running, self.state.limits.body_timeout
+        if self.flow.read_paused or self.pipeline or running is None or running.waiting_for_100_continue:
+            self.reading.reset()  # it is we who do not read
+        elif running.response_complete:
+            self._check_rest(now)
+        elif self.reading.is_stalled(now, self.received, timeout):
+            self.fail(RequestTimeout(f"fewer than {LEAST} bytes of the body came in {timeout:g} s"))
+
+    def _check_rest(self, now: float) -> None:
+        if now > self.gate.patience or self.reading.is_stalled(now, self.received, self.state.limits.body_timeout):
+            self.gate.raw.close()
+
+    def retire(self) -> None:
+        """From now on an answer says that it is the last one, unless others wait behind it."""
+        running = self.running
+        if running is not None and running.keep_alive and not running.response_started and not self.pipeline:
+            running.keep_alive = False
+            self.is_marked = True
+
+    def finish(self) -> None:
+        """Close at once if idle; a request of which a byte was read is answered first."""
+        if self.head_since is None or not self.fed:
+            self.shutdown()
+
+    def cut(self) -> None:
+        """Abort."""
+        self.gate.raw.abort()

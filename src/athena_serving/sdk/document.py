@@ -1,0 +1,258 @@
+"""Classes into a schema document, as plain values (http-api.md, chapter 5 and appendix A).
+
+The shape is that of ASF's shipped reference schema, not of what its SDK generates (degenerate or over-strict,
+http-api.md 5.7). `wire.schema.compile` reads it.
+"""
+
+import os.path
+import re
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from athena_serving.errors import UsageError
+from athena_serving.sdk.constants import AUDIO, IMAGE, STRING, VIDEO
+from athena_serving.sdk.fields import BodyField, Field, JsonBodyField, ParamField
+
+Node = dict[str, object]
+"""A piece of a schema document."""
+
+TYPE_NAMES = {STRING: "text", AUDIO: "audio", IMAGE: "image", VIDEO: "video"}
+"""Name of a data type in the document, and JSON key of its data (http-api.md 2.6)."""
+
+
+def _text(longest: int) -> Node:
+    return {"type": "string", "minLength": 0, "maxLength": longest}
+
+
+def _choice(*values: str | int) -> Node:
+    return {"type": "integer" if isinstance(values[0], int) else "string", "enum": [*values]}
+
+
+def _whole(least: int, most: int) -> Node:
+    return {"type": "integer", "minimum": least, "maximum": most}
+
+
+# http-api.md 2.3. Without `cid`: multiplexed WebSockets take it out before validation.
+HEADER: Node = {
+    **dict.fromkeys(("app_id", "appid", "uid", "did", "imei", "imsi", "mac"), _text(50)),
+    "net_type": _choice("wifi", "2G", "3G", "4G", "5G"),
+    "net_isp": _choice("CMCC", "CUCC", "CTCC", "other"),
+    "status": {**_choice(3), "defaultVal": 3},
+    **dict.fromkeys(("request_id", "sid", "ath_id"), _text(64)),
+    **dict.fromkeys(("res_id", "directEngIp", "session"), _text(1024)),
+    "data_cleaner_ttl": _text(13),
+    "patch_id": {"type": "array", "items": _text(1024)},
+    "scene": _text(32),
+    "live_push_url": _text(200),
+    **dict.fromkeys(("device_id", "device.imei", "device.imsi", "device.mac", "device.other"), _text(50)),
+    **dict.fromkeys(("net.type", "net.isp", "app.ver"), _text(50)),
+}
+
+# Every block may say these; `seq` is bounded as in ASF's schemas.
+_EVERY: Node = {
+    "status": _choice(0, 1, 2, 3),
+    "seq": _whole(0, 9_999_999),
+    "data_type": _choice("text", "audio", "image", "video", "other"),
+}
+_TEXT: Node = {
+    "encoding": _choice("utf8", "gb2312", "gbk"),
+    "compress": _choice("raw", "gzip"),
+    "format": _choice("plain", "json", "xml"),
+}
+# http-api.md 2.6; rates, channels and depths are wider than its telephone sound, since models are.
+_ATTRIBUTES: dict[int, Node] = {
+    STRING: {**_TEXT, **_EVERY},
+    AUDIO: {
+        **_TEXT,
+        "encoding": _choice("raw", "pcm", "wav", "mp3", "lame", "speex", "speex-wb", "opus", "opus-wb", "ico"),
+        "sample_rate": _whole(1, 768_000),
+        "channels": _whole(1, 64),
+        "bit_depth": _choice(8, 16, 24, 32),
+        "frame_size": _whole(0, 1024),
+        "audio_url": _text(1024),
+        **_EVERY,
+    },
+    IMAGE: {"encoding": _choice("jpg", "png", "bmp", "jpeg", "webp", "tiff"), **_EVERY},
+    VIDEO: {
+        "encoding": _text(50),
+        "frame_rate": _whole(1, 1000),
+        "width": _whole(1, 65_535),
+        "height": _whole(1, 65_535),
+        **_EVERY,
+    },
+}
+
+
+class Fields(NamedTuple):
+    """What a wrapper class declares."""
+
+    inputs: list[BodyField]
+    params: list[ParamField]
+    outputs: list[BodyField]
+
+
+def fields(wrapper: type) -> Fields:
+    """The fields that `wrapper` declares in `requestCls` and `responseCls`, own and inherited ones."""
+    asked = [field for _, field in _members(getattr(wrapper, "requestCls", None))]
+    answered = [field for _, field in _members(getattr(wrapper, "responseCls", None))]
+    return Fields(
+        inputs=[field for field in asked if isinstance(field, BodyField)],
+        params=[field for field in asked if isinstance(field, ParamField)],
+        outputs=[field for field in answered if isinstance(field, BodyField)],
+    )
+
+
+def _members(holder: object) -> Iterator[tuple[str, Field]]:
+    if holder is None:
+        return
+    kind = holder if isinstance(holder, type) else type(holder)
+    found: dict[str, object] = {}
+    for base in reversed(kind.__mro__):
+        found.update(vars(base))
+    if not isinstance(holder, type):
+        found.update(getattr(holder, "__dict__", {}))
+    yield from ((name, value) for name, value in found.items() if isinstance(value, Field))
+
+
+def build(wrapper: type, *, name: str = "", version: str = "", body_limit: int) -> Node:
+    """The schema document of `wrapper`.
+
+    `name` and `version` win over the class's; `body_limit` (bytes) bounds every data field.
+    Raises UsageError if the service has no usable name, or two fields share a key.
+    """
+    service = _service_name(name or str(getattr(wrapper, "serviceId", "") or ""), wrapper)
+    version = version or str(getattr(wrapper, "version", "") or "v1")
+    declared = fields(wrapper)
+    _refuse_twins([*declared.inputs], wrapper)
+    _refuse_twins([*declared.params, *declared.outputs], wrapper)
+    return {
+        "meta": _meta(service, version, declared),
+        "schemainput": _object(
+            header={**_object(**HEADER), "anyOf": [{"required": ["app_id"]}, {"required": ["appid"]}]},
+            parameter=_object(**{service: _parameters(declared)}),
+            payload=_object(**{field.key: _payload(field, body_limit) for field in declared.inputs}),
+        ),
+        "schemaoutput": _object(payload=_object(**{field.key: _output(field) for field in declared.outputs})),
+    }
+
+
+def _service_name(name: str, wrapper: type) -> str:
+    where = f"class {wrapper.__qualname__}"
+    if not name:
+        raise UsageError("the service has no name", where=where, help='serviceId = "ocr" in the class')
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise UsageError(
+            f"{name!r} cannot be a service's name: it is part of its path",
+            where=where,
+            help="letters, digits, _, - and . only",
+        )
+    return name
+
+
+def _refuse_twins(declared: list[Field], wrapper: type) -> None:
+    seen: set[str] = set()
+    for field in declared:
+        if field.key in seen:
+            raise UsageError(
+                f"two fields have the key {field.key!r}",
+                where=f"class {wrapper.__qualname__}",
+                help="inputs differ by key; so do parameters and outputs, which share one object in a request",
+            )
+        seen.add(field.key)
+
+
+def _meta(service: str, version: str, declared: Fields) -> Node:
+    # The demo of ASF posts to /v1 whatever the version says.
+    routes = [*dict.fromkeys((f"/v1/private/{service}", f"/{version}/private/{service}"))]
+    return {
+        "serviceId": service,
+        "version": version,
+        "service": [service],
+        "sub": "ase",
+        "call": "atmos",
+        "call_type": "0",
+        "webgate_type": 0,
+        "hosts": "",
+        "route": routes[0] if len(routes) == 1 else routes,
+        "routeKey": [],
+        service: {
+            "input": {field.key: {"dataType": TYPE_NAMES[field.data_type]} for field in declared.inputs},
+            "accept": {field.key: {"dataType": TYPE_NAMES[field.data_type]} for field in declared.outputs},
+        },
+    }
+
+
+def _object(**properties: object) -> Node:
+    return {"type": "object", "properties": properties}
+
+
+def _parameters(declared: Fields) -> Node:
+    block = _object(
+        **{field.key: _parameter(field) for field in declared.params},
+        **{field.key: _object(**_attributes(field, wanted=True)) for field in declared.outputs},
+    )
+    required = [field.key for field in declared.params if field.required]
+    return {**block, "required": required} if required else block
+
+
+def _parameter(field: ParamField) -> Node:
+    words = {"title": field.title, "description": field.description}
+    return {"type": field.data_type, **field.rules(), **{key: text for key, text in words.items() if text}}
+
+
+def _attributes(field: BodyField, *, wanted: bool) -> Node:
+    """The attributes that a block about `field` may have; in a `wanted` output the field's own are the defaults."""
+    known = _ATTRIBUTES[field.data_type]
+    return known | {name: _own(known.get(name), value, wanted) for name, value in field.attributes.items()}
+
+
+def _own(node: object, value: str, wanted: bool) -> Node:
+    known = dict(node) if isinstance(node, dict) else _text(50)
+    values = known.get("enum")
+    if isinstance(values, list) and value not in values:
+        known["enum"] = [*values, value]
+    # Only for outputs: what an input is, only its sender knows.
+    return {**known, "defaultVal": value} if wanted else known
+
+
+def _payload(field: BodyField, body_limit: int) -> Node:
+    # An empty text is a text; an empty picture or sound is a mistake.
+    least = 0 if field.data_type == STRING else 1
+    data = {"type": "string", "minLength": least, "maxLength": body_limit}
+    return _object(**{**_attributes(field, wanted=False), TYPE_NAMES[field.data_type]: data})
+
+
+def _output(field: BodyField) -> Node:
+    data: Node = {} if isinstance(field, JsonBodyField) else {"type": "string"}
+    return _object(**{**_attributes(field, wanted=False), TYPE_NAMES[field.data_type]: data})
+
+
+TestValues = tuple[dict[str, str], list[tuple[str, int, bytes]]]
+"""Parameters, and inputs as (key, data type, bytes)."""
+
+
+def test_values(wrapper: type) -> TestValues | None:
+    """Parameters and inputs for a warm-up call, from the fields' test values.
+
+    None if there is nothing to send, or an input has no usable test value (a picture that is not there, say).
+    Relative paths are tried in the working directory, then beside the wrapper's file.
+    """
+    declared = fields(wrapper)
+    file = getattr(sys.modules.get(wrapper.__module__), "__file__", None)
+    folder = os.path.dirname(file) if file else ""  # noqa: PTH120  # no pathlib in this room: see fields
+    pieces: list[tuple[str, int, bytes]] = []
+    for field in declared.inputs:
+        data = field.sample(folder)
+        if data is None:
+            return None
+        pieces.append((field.key, field.data_type, data))
+    params = {field.key: _as_param(field.test_value) for field in declared.params}
+    return (params, pieces) if pieces else None
+
+
+test_values.__test__ = False  # type: ignore[attr-defined]  # pytest collects what is called test_*
+
+
+def _as_param(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,235 @@
+"""Fields: what a service takes and gives, written as class attributes (wrapper.md 1.5).
+
+A body field is an input in `requestCls` and an output in `responseCls`; a parameter field in `requestCls` is a
+parameter. Each carries a test value, used for a warm-up call before the service is ready.
+"""
+
+import json
+import logging
+import os.path
+from collections.abc import Sequence
+
+from athena_serving.sdk.constants import AUDIO, IMAGE, STRING
+
+_log = logging.getLogger("athena_serving.sdk")
+
+Scalar = str | int | float | bool
+
+
+class Field:
+    """What all fields have: a name on the wire and words for people."""
+
+    def __init__(self, key: str, *, title: str = "", description: str = "") -> None:
+        self.key = key
+        self.title = title
+        self.description = description
+
+
+class BodyField(Field):
+    """Bytes in or out, with the attributes they have unless the caller says otherwise."""
+
+    data_type: int = STRING
+
+    def __init__(self, key: str, **attributes: str) -> None:
+        super().__init__(key)
+        self.attributes = attributes
+        """Attribute name to default value: encoding, compress, format."""
+
+    def sample(self, folder: str = "") -> bytes | None:
+        """The test value, None if there is none; a relative path is tried in `folder` as well."""
+        raise NotImplementedError
+
+    @property
+    def test_value(self) -> bytes:
+        """The test value, or a placeholder."""
+        return self.sample() or b"test"
+
+
+class StringBodyField(BodyField):
+    """Text, as bytes in UTF-8."""
+
+    def __init__(
+        self,
+        key: str,
+        value: bytes | str = b" ",
+        need_base64: bool = False,
+        encoding: str = "utf8",
+        format: str = "plain",  # noqa: A002  # ASF's name
+        compress: str = "raw",
+        status: int = 3,
+    ) -> None:
+        super().__init__(key, encoding=encoding, compress=compress, format=format)
+        self.value = value.encode() if isinstance(value, str) else value
+        self.need_base64 = need_base64
+        self.status = status
+
+    def sample(self, folder: str = "") -> bytes | None:
+        """`value`."""
+        return self.value or None
+
+
+class JsonBodyField(BodyField):
+    """JSON text. As an output it is embedded in the answer as JSON, unless the caller asks for another format."""
+
+    def __init__(self, key: str, value: object = "", need_base64: bool = False) -> None:
+        super().__init__(key, encoding="utf8", compress="raw", format="json")
+        self.value = value
+        self.need_base64 = need_base64
+        self.status = 3
+
+    def sample(self, folder: str = "") -> bytes | None:
+        """`value` as it stands if it is text or bytes, else as JSON."""
+        if isinstance(self.value, bytes):
+            return self.value or None
+        text = self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False)
+        return text.encode() or None
+
+
+class FileField(BodyField):
+    """A body field whose test value is a file."""
+
+    def __init__(self, key: str, path: str, **attributes: str) -> None:
+        super().__init__(key, **attributes)
+        self.path = path
+
+    def sample(self, folder: str = "") -> bytes | None:
+        """The file's bytes; a file that is named but not there is worth a warning, no more."""
+        if not self.path:
+            return None
+        for place in ("", folder):
+            # os.path: pathlib would cost every wrapper 8 ms of its start.
+            file = os.path.join(place, self.path)  # noqa: PTH118
+            if os.path.isfile(file):  # noqa: PTH113
+                with open(file, "rb") as opened:  # noqa: PTH123
+                    return opened.read() or None
+        _log.warning("the test value of field %r is missing: no file %s", self.key, self.path)
+        return None
+
+
+class AudioBodyField(FileField):
+    """Sound."""
+
+    data_type = AUDIO
+
+    def __init__(
+        self,
+        key: str,
+        path: str = "",
+        encoding: str = "raw",
+        format: str = "plain",  # noqa: A002  # ASF's name
+        compress: str = "raw",
+        status: int = 3,
+    ) -> None:
+        super().__init__(key, path, encoding=encoding, compress=compress, format=format)
+        self.status = status
+
+
+class ImageBodyField(FileField):
+    """A picture."""
+
+    data_type = IMAGE
+
+    def __init__(
+        self, key: str, path: str = "", need_base64: bool = False, encoding: str = "jpg", status: int = 3
+    ) -> None:
+        super().__init__(key, path, encoding=encoding)
+        self.need_base64 = need_base64
+        self.status = status
+
+
+class ParamField(Field):
+    """A parameter: reaches the wrapper in `params`, always as a str."""
+
+    data_type: str = "string"
+
+    def __init__(
+        self,
+        key: str,
+        *,
+        enums: Sequence[Scalar] = (),
+        required: bool = False,
+        value: Scalar | bytes = "",
+        title: str = "",
+        description: str = "",
+    ) -> None:
+        super().__init__(key, title=title, description=description)
+        self.enums = tuple(enums)
+        self.required = required
+        self.value: Scalar = value.decode() if isinstance(value, bytes) else value
+
+    def rules(self) -> dict[str, object]:
+        """The keywords of its schema, beside `type`."""
+        return {"enum": [*self.enums]} if self.enums else {}
+
+    @property
+    def test_value(self) -> Scalar:
+        """`value`, or the first of `enums` where that is not among them."""
+        return self.enums[0] if self.enums and self.value not in self.enums else self.value
+
+
+class StringParamField(ParamField):
+    """A parameter that is text; lengths are in bytes of UTF-8."""
+
+    def __init__(
+        self,
+        key: str,
+        minLength: int = 0,
+        maxLength: int = 1024,
+        enums: Sequence[Scalar] = (),
+        required: bool = False,
+        value: str | bytes = "",
+        description: str = "",
+        title: str = "",
+    ) -> None:
+        super().__init__(key, enums=enums, required=required, value=value, title=title, description=description)
+        self.minLength = minLength
+        self.maxLength = maxLength
+
+    def rules(self) -> dict[str, object]:
+        """`enum`, or the lengths."""
+        return super().rules() or {"minLength": self.minLength, "maxLength": self.maxLength}
+
+
+class NumberParamField(ParamField):
+    """A parameter that is a number."""
+
+    data_type = "number"
+
+    def __init__(
+        self,
+        key: str,
+        minimum: float = 0,
+        maximum: float = 100,
+        enums: Sequence[Scalar] = (),
+        required: bool = False,
+        value: float = 0,
+        description: str = "",
+        title: str = "",
+    ) -> None:
+        super().__init__(key, enums=enums, required=required, value=value, title=title, description=description)
+        self.minimum = minimum
+        self.maximum = maximum
+
+    def rules(self) -> dict[str, object]:
+        """`enum`, or the bounds."""
+        return super().rules() or {"minimum": self.minimum, "maximum": self.maximum}
+
+
+class IntegerParamField(NumberParamField):
+    """A parameter that is a whole number."""
+
+    data_type = "integer"
+
+
+class BooleanParamField(ParamField):
+    """A parameter that is true or false; `default` is filled in where the caller does not say."""
+
+    data_type = "boolean"
+
+    def __init__(self, key: str, title: str = "", default: bool = False, required: bool = False) -> None:
+        super().__init__(key, required=required, value=default, title=title)
+        self.default = default
+
+    def rules(self) -> dict[str, object]:
+        """The default, where the caller may leave the parameter out."""
+        return {} if self.required else {"defaultVal": self.default}

@@ -1,0 +1,184 @@
+"""One source of settings at a time, read into the same shape: name, checked value, origin.
+
+Values are checked where they are read, so an error names the very file, variable or flag that must be mended, also
+when a stronger source would have covered the mistake.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from athena_serving.errors import SettingsError, UsageError
+from athena_serving.settings import catalogue
+from athena_serving.settings.catalogue import CATALOGUE, SECTIONS, Setting
+
+
+class Found(NamedTuple):
+    """A value that a source gave."""
+
+    value: object
+    """Checked: what the field of the group holds."""
+    origin: str
+    """For people: `flag --port`, `environment ATHENA_SERVER_PORT`, a file's path."""
+
+
+Values = Mapping[str, Found]
+"""By setting; an open table is spread out, an entry each: `wrapper.log.level`."""
+
+
+# ── files ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def from_file(path: Path) -> Values:
+    """What an athena.toml says. Raises SettingsError for what is no TOML, no setting or no value of it."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path.name}: {error.strerror}", where=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path.name} is not UTF-8 text", where=str(path)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path.name} is not TOML: {error}", where=str(path)) from error
+    found: dict[str, Found] = {}
+    for name, value in _walk(document, "", where=str(path)):
+        if name in found:
+            raise SettingsError(f"{name} is set twice", where=str(path), help="keep one of them")
+        found[name] = _check(name, value, origin=str(path))
+    return found
+
+
+def _walk(table: Mapping[str, object], prefix: str, *, where: str) -> Iterator[tuple[str, object]]:
+    for key, value in table.items():
+        name = prefix + key
+        if name in catalogue.OPEN_TABLES:
+            yield from _flat(_table(name, value, where=where), f"{name}.")
+        elif name in SECTIONS:
+            yield from _walk(_table(name, value, where=where), f"{name}.", where=where)
+        elif name in CATALOGUE:
+            yield name, value
+        elif isinstance(value, dict) or (isinstance(value, list) and not prefix):  # `[[apps]]` is a list
+            raise catalogue.unknown_section(name, where=where)
+        else:
+            raise catalogue.unknown(name, where=where)
+
+
+def _table(name: str, value: object, *, where: str) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise SettingsError(f"{name} must be a table", where=where, help=f"write [{name}], once, on a line of its own")
+    return value
+
+
+def _flat(table: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
+    """Sub-tables joined by dots (wrapper.md 4.4); a quoted dotted key is the same thing already."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+# ── environment ───────────────────────────────────────────────────────────────────────────────────
+
+
+def from_environment(environ: Mapping[str, str]) -> Values:
+    """What the variables that start with ATHENA_ say. Raises SettingsError for one that is no setting."""
+    found: dict[str, Found] = {}
+    for variable, word in environ.items():
+        if not variable.startswith("ATHENA_") or variable in catalogue.FOREIGN_VARIABLES:
+            continue
+        if _is_service_link(variable, environ):
+            continue
+        name = _setting_of(variable)
+        found[name] = _parse(name, word, origin=f"environment {variable}")
+    return found
+
+
+def _setting_of(variable: str) -> str:
+    if variable in catalogue.CLOSED_VARIABLES:
+        return catalogue.CLOSED_VARIABLES[variable]
+    for prefix, table in catalogue.OPEN_VARIABLES.items():
+        key = variable.removeprefix(prefix)
+        if key and key != variable:
+            # Variables are upper case by custom, keys of [wrapper] lower; those of [workers.env] are variables again.
+            return f"{table}.{key.lower() if table == 'wrapper' else key}"
+    raise catalogue.unknown_variable(variable)
+
+
+_SERVICE_LINK = re.compile(r"(ATHENA\w*?)_(?:SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_\w+)")
+
+
+def _is_service_link(variable: str, environ: Mapping[str, str]) -> bool:
+    """Whether it is Kubernetes speaking of a Service called `athena-...`.
+
+    Every pod of the namespace is told of every Service in Docker's words: for one called `athena-server`, among
+    others ATHENA_SERVER_SERVICE_HOST=10.0.0.11 and ATHENA_SERVER_PORT=tcp://10.0.0.11:1888.
+    """
+    match = _SERVICE_LINK.fullmatch(variable)
+    if match is None or f"{match[1]}_SERVICE_HOST" not in environ:
+        return False
+    return variable not in catalogue.CLOSED_VARIABLES or "://" in environ[variable]
+
+
+# ── flags ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def from_flags(flags: Mapping[str, object]) -> Values:
+    """What the command line says: values by setting (`server.port`), words under `set` (`server.port=0`).
+
+    None is a flag that was not given. A string is a word, to be parsed; anything else is taken as TOML would.
+    Raises SettingsError.
+    """
+    found: dict[str, Found] = {}
+    for name, value in flags.items():
+        if name == "set" or value is None:
+            continue
+        origin = f"flag {catalogue.FLAGS.get(name, name)}"
+        found[name] = _parse(name, value, origin=origin) if isinstance(value, str) else _check(name, value, origin)
+    words = flags.get("set")
+    for name, word in _pairs(words if isinstance(words, list | tuple) else ()):
+        if name in found:
+            raise SettingsError(f"{name} is set twice", where=f"{found[name].origin} and flag --set")
+        found[name] = _parse(name, word, origin="flag --set")
+    return found
+
+
+def _pairs(words: Iterable[object]) -> Iterator[tuple[str, str]]:
+    for word in words:
+        name, equals, value = str(word).partition("=")
+        if not equals:
+            raise SettingsError(f"{word} is no setting", where="flag --set", help="--set section.key=value")
+        yield name.strip(), value
+
+
+# ── one value ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _parse(name: str, word: str, origin: str) -> Found:
+    setting = catalogue.find(name, where=origin)
+    try:
+        value = setting.kind.parse(word)
+    except ValueError:
+        raise _misfit(name, setting, word, origin) from None
+    return _check(name, value, origin)
+
+
+def _check(name: str, value: object, origin: str) -> Found:
+    setting = catalogue.find(name, where=origin)
+    if setting.name == "workers.env" and not _VARIABLE.fullmatch(name.removeprefix("workers.env.")):
+        raise SettingsError(f"{name} cannot be the name of an environment variable", where=origin)
+    try:
+        return Found(setting.kind.check(value), origin)
+    except ValueError:
+        raise _misfit(name, setting, value, origin) from None
+
+
+_VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+
+
+def _misfit(name: str, setting: Setting, value: object, origin: str) -> SettingsError:
+    got = json.dumps(value, ensure_ascii=False, default=str)
+    got = got if len(got) <= 60 else f"{got[:60]}..."
+    return SettingsError(f"{name} must be {setting.kind.wanted}, not {got}", where=origin)

@@ -1,0 +1,189 @@
+"""A service's workers, generation by generation.
+
+A generation is a set of workers and the schema they were loaded with. Reload, rolling restart and (later) a pushed
+schema are one move: start a generation, let it take over when all its workers are ready, retire the old one. If the new
+one cannot be loaded the old one stays. With `replace = "stop-first"` the old one is retired first.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from athena_serving.errors import WrapperNotLoadable
+from athena_serving.settings import Hosted
+from athena_serving.supervisor.places import Place, State
+from athena_serving.wire.control import Install, Loaded, TakeOver, ToDoor
+
+log = logging.getLogger("supervisor")
+
+
+class Switchboard(Protocol):
+    """The doors, as a fleet needs them."""
+
+    def tell(self, order: ToDoor) -> None:
+        """Tell every door."""
+
+    def join(self, place: Place, service: str, generation: int) -> None:
+        """Link every door with a worker."""
+
+    async def retire(self, place: Place) -> None:
+        """Wait until no door has a call at a worker."""
+
+    def start(self, name: str, place: Place) -> None:
+        """Run `place.keep()` as a task that the supervisor owns."""
+
+    def on_first_ready(self, fleet: "Fleet") -> None:
+        """A service can be called for the first time."""
+
+
+class Generation:
+    """Workers that were started together."""
+
+    def __init__(self, number: int, places: list[Place]) -> None:
+        self.number = number
+        self.places = places
+        self.document = b""
+        self.is_installed = False
+
+    def ready(self) -> list[Place]:
+        """Its workers that can be called."""
+        return [place for place in self.places if place.state is State.READY]
+
+
+class Fleet:
+    """One service."""
+
+    def __init__(
+        self,
+        hosted: Hosted,
+        board: Switchboard,
+        make: Callable[[Hosted, str, int], Place],
+        *,
+        claim: Callable[["Fleet", str], None],
+    ) -> None:
+        self.hosted = hosted
+        self.name = hosted.service.name or hosted.directory.name
+        """The service's name; the folder's until the wrapper has said its own."""
+        self.current: Generation | None = None
+        self.coming: Generation | None = None
+        self.note = ""
+        """What became of the last reload, if it failed."""
+        self._board = board
+        self._make = make
+        self._claim = claim
+        self._count = 0
+        self._lock = asyncio.Lock()
+
+    def places(self) -> Iterable[Place]:
+        """Every place of every generation that is not over."""
+        for generation in (self.current, self.coming):
+            if generation is not None:
+                yield from generation.places
+
+    def start(self) -> None:
+        """Start the first generation; it takes over as soon as one of its workers is ready."""
+        self.coming = self._begin()
+
+    async def roll(self) -> None:
+        """Replace every worker."""
+        async with self._lock:
+            if self.current is None:
+                self._give_up_coming()
+                self.start()
+                return
+            old, self.note = self.current, ""
+            if self.hosted.workers.replace == "stop-first":
+                await self._leave(old)
+            coming = self.coming = self._begin()
+            await asyncio.gather(*(place.settled() for place in coming.places))
+            if len(coming.ready()) == len(coming.places) or (coming.ready() and old.places[0].state is State.LEFT):
+                self._take_over(coming)
+                if old.places[0].state is not State.LEFT:
+                    await self._leave(old)
+                return
+            failed = next(place for place in coming.places if place.state is not State.READY)
+            self.note = f"the reload failed, the old workers stay: {failed.reason}"
+            log.error("%s: %s", self.name, self.note)
+            self._give_up_coming()
+
+    async def leave(self) -> None:
+        """End every worker in order."""
+        generations = [one for one in (self.current, self.coming) if one is not None]
+        await asyncio.gather(*(self._leave(one) for one in generations))
+
+    def resend(self, tell: Callable[[ToDoor], None], join: Callable[[Place, str, int], None]) -> None:
+        """Tell a door that has just started everything that is."""
+        for generation in (self.current, self.coming):
+            if generation is None or not generation.is_installed:
+                continue
+            tell(self._install(generation))
+            for place in generation.ready():
+                join(place, self.name, generation.number)
+        if self.current is not None:
+            tell(TakeOver(self.name, self.current.number))
+
+    # ── what places tell ──────────────────────────────────────────────────────────────────────────
+
+    def on_loaded(self, place: Place, loaded: Loaded) -> None:
+        """A worker has read its wrapper. Raises `UsageError` if its name is another's."""
+        generation = self._of(place)
+        if generation is None:
+            return
+        if self.name != loaded.service or self._count == 1:
+            self._claim(self, loaded.service)
+            self.name = loaded.service
+        place.rename(f"{self.name}-{place.index}")
+        if not generation.is_installed:
+            generation.document = loaded.document
+            generation.is_installed = True
+            self._board.tell(self._install(generation))
+
+    def on_ready(self, place: Place) -> None:
+        """A worker can be called."""
+        generation = self._of(place)
+        if generation is None:
+            return
+        self._board.join(place, self.name, generation.number)
+        if self.current is None and generation is self.coming:
+            self._take_over(generation)
+            self._board.on_first_ready(self)
+
+    def load_error(self) -> WrapperNotLoadable | None:
+        """Why the service cannot even be loaded; None if it could, or may still."""
+        if self.current is not None or self.coming is None:
+            return None
+        for place in self.coming.places:
+            if place.failure is not None and place.failure.stage == "load":
+                failed = place.failure
+                return WrapperNotLoadable(failed.message, where=failed.where, help=failed.help)
+        return None
+
+    # ── inside ────────────────────────────────────────────────────────────────────────────────────
+
+    def _begin(self) -> Generation:
+        self._count += 1
+        places = [self._make(self.hosted, f"{self.name}-{i}", i) for i in range(self.hosted.workers.count)]
+        generation = Generation(self._count, places)
+        for place in places:
+            self._board.start(place.name, place)
+        return generation
+
+    def _of(self, place: Place) -> Generation | None:
+        return next((g for g in (self.current, self.coming) if g is not None and place in g.places), None)
+
+    def _install(self, generation: Generation) -> Install:
+        return Install(self.name, generation.number, generation.document, queue=self.hosted.workers.queue)
+
+    def _take_over(self, generation: Generation) -> None:
+        self.current, self.coming = generation, None
+        self._board.tell(TakeOver(self.name, generation.number))
+
+    async def _leave(self, generation: Generation) -> None:
+        await asyncio.gather(*(place.leave(self._board.retire) for place in generation.places))
+
+    def _give_up_coming(self) -> None:
+        if self.coming is not None:
+            for place in self.coming.places:
+                place.kill()
+            self.coming = None

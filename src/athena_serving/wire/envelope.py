@@ -1,0 +1,355 @@
+"""The ASE envelope: a JSON body into a `Request`, a `Reply` into a JSON body (http-api.md, chapters 2 and 3).
+
+The gateway's dialect: data is base64 both ways, but for outputs whose `format` is json.
+
+**Lifting.** Decoding JSON costs time for every byte, and most bytes of most bodies are one long base64 string that
+needs no JSON decoder at all. So in a body over 8 KiB we look for long strings first: hop through the body, find the
+quotes around each landing place, and try to decode what is between them as strict base64. If that succeeds, it *was*
+the inside of a string: the first quote has no backslash before it, so it opens a string or closes one; had it closed
+one, the region up to the next quote would hold a comma, colon, bracket or blank, and base64 has none of these. The
+string is replaced by a stand-in that no caller can guess, the small rest is parsed and checked as usual, and the bytes
+go where the stand-in is found. If any stand-in is not found at a data field, or anything at all is wrong, the whole
+body is decoded the plain way instead: lifting may only ever make things faster.
+"""
+
+import re
+import secrets
+from functools import lru_cache
+from typing import NamedTuple
+
+import msgspec
+import pybase64
+
+from athena_serving.errors import AthenaError, BadAppId, BadRequest, CallerError, OutputInvalid, Problem
+from athena_serving.wire.messages import DATA_KEYS, Expect, Piece, Reply
+from athena_serving.wire.schema import Schema, explain, text
+
+LIFT_ABOVE = 8192
+"""Bytes of a body below which lifting costs more than it saves."""
+HOP = 4096
+"""Bytes between two landings, and the shortest string worth lifting."""
+
+NOT_JSON = "request body must be json"
+
+_JSON = msgspec.json.Decoder()
+_JSON_SYNTAX = msgspec.json.Decoder(msgspec.Raw)
+_encode = msgspec.json.encode
+
+_NONCE = secrets.token_hex(16)
+"""Start of every stand-in of this process; never leaves it."""
+
+
+class Request(msgspec.Struct):
+    """What a caller asks for, checked and decoded; all strings are as they travel inside."""
+
+    app: str
+    headers: dict[str, str]
+    params: dict[str, str]
+    pieces: list[Piece]
+    expects: list[Expect]
+    """Every output of the service: those asked for first, then the rest with their defaults."""
+
+
+class Lifted(NamedTuple):
+    """A string that was taken out of a body."""
+
+    data: bytes
+    length: int
+    """Bytes of its base64 text."""
+
+
+Body = bytes | bytearray
+Members = dict[str, object]
+Strings = dict[str, Lifted]
+"""Stand-in to what stood there."""
+
+
+# ── in ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def decode(body: Body, schema: Schema) -> Request:
+    """The request in `body`: JSON, then schema, then base64, then app id (http-api.md 3.6).
+
+    Raises BadRequest or BadAppId, with ASF's message and the places in `problems`.
+    """
+    try:
+        if len(body) > LIFT_ABOVE and schema.is_liftable:
+            request = _decode_lifted(body, schema)
+            if request is not None:
+                return request
+        return _read(body, schema, {})
+    except RecursionError:
+        raise BadRequest(NOT_JSON, problems=(Problem("", "is nested too deeply"),)) from None
+
+
+def _decode_lifted(body: Body, schema: Schema) -> Request | None:
+    """The request, if its long strings are data and nothing else is wrong."""
+    skeleton, strings = _lift(body)
+    if not strings:
+        return None
+    try:
+        request = _read(skeleton, schema, strings)
+    except CallerError:
+        return None  # the plain way will find the same, and say it about the body as it was sent
+    return None if strings else request
+
+
+def _lift(body: Body) -> tuple[bytes, Strings]:
+    """`body` with its long base64 strings replaced by stand-ins, and these strings."""
+    view = memoryview(body)
+    kept: list[bytes | memoryview] = []
+    strings: Strings = {}
+    done = 0  # what is before this is in `kept`
+    quote = 0  # nothing before this is looked at again, which keeps the whole walk linear
+    while (end := body.find(b'"', quote + HOP)) >= 0:
+        start = body.rfind(b'"', quote, quote + HOP) + 1
+        if end - start >= HOP and start > 1 and body[start - 2] != 0x5C:  # a backslash: not the start of a string
+            try:
+                data = pybase64.b64decode(view[start:end], validate=True)
+            except ValueError:
+                pass
+            else:
+                stand_in = f"{_NONCE}{len(strings):x}"
+                strings[stand_in] = Lifted(data, end - start)
+                kept += (view[done:start], stand_in.encode())
+                done = end
+        quote = end
+    kept.append(view[done:])
+    return b"".join(kept), strings
+
+
+def _read(body: Body, schema: Schema, strings: Strings) -> Request:
+    """The request in `body`; takes every stand-in that is a data field out of `strings`."""
+    members = _parse(body)
+    is_ascii = body.isascii() and (b"\\" not in body or b"\\u" not in body)  # one byte is found much faster than two
+    _check(members, schema, strings, is_ascii=is_ascii)
+    schema.fill(members)
+    pieces = _pieces(_object(members, "payload"), schema, strings)
+    headers = {key: value if type(value) is str else text(value) for key, value in _object(members, "header").items()}
+    # ASF takes `appid` before `app_id`, and hands it on under that name.
+    headers["appid"] = app = headers.get("appid") or headers.get("app_id", "")
+    if not app:
+        raise BadAppId("appid cannot be empty", problems=(Problem("/header/app_id", "cannot be empty"),))
+    params, expects = _wishes(_object(members, "parameter"), schema)
+    return Request(app, headers, params, pieces, expects)
+
+
+def _parse(body: Body) -> Members:
+    try:
+        parsed = _JSON.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(NOT_JSON, problems=(Problem("", str(error)),)) from None
+    if type(parsed) is dict:
+        return parsed
+    if parsed is None:  # ASF takes null for {}
+        return {}
+    raise BadRequest(NOT_JSON, problems=(Problem("", "must be an object"),))
+
+
+def _object(members: Members, key: str) -> Members:
+    """A member that is an object; whatever else it is counts as absent (http-api.md 2.2)."""
+    found = members.get(key)
+    return found if type(found) is dict else {}
+
+
+def _check(members: Members, schema: Schema, strings: Strings, *, is_ascii: bool) -> None:
+    problems = schema.check(members, is_ascii=is_ascii)
+    payload = _object(members, "payload")
+    for stream, bounds in schema.lengths.items():
+        key = DATA_KEYS[schema.inputs[stream]]
+        value = _object(payload, stream).get(key)
+        if type(value) is not str:
+            continue
+        length = strings[value].length if value in strings else len(value) if is_ascii else len(value.encode())
+        if not bounds.least <= length <= bounds.most:
+            limit = (
+                f"larger or equal than {bounds.least}" if length < bounds.least else f"less or equal than {bounds.most}"
+            )
+            problems += (Problem(f"/payload/{stream}/{key}", f"length must be {limit}"),)
+    if problems:
+        raise BadRequest(f"parameter schema validate error: {explain(problems)}", problems=problems)
+
+
+def _pieces(payload: Members, schema: Schema, strings: Strings) -> list[Piece]:
+    """The inputs that are there; one without its data key is sent empty (http-api.md 2.7)."""
+    pieces = []
+    for stream, kind in schema.inputs.items():
+        block = payload.get(stream)
+        if type(block) is not dict:
+            continue
+        key = DATA_KEYS[kind]
+        value = block.pop(key, None)
+        lifted = strings.pop(value, None) if type(value) is str else None
+        data = lifted.data if lifted else _from_base64(text(value), stream, key)
+        desc = {name: one if type(one) is str else text(one) for name, one in block.items()}
+        pieces.append(Piece(stream, kind, desc=desc, data=data))
+    return pieces
+
+
+def _from_base64(value: str, stream: str, key: str) -> bytes:
+    try:
+        return pybase64.b64decode(value, validate=True)
+    except ValueError:
+        place = _fault(value)
+    # Line ends inside are tolerated, as Go's decoder does.
+    if place < 0:
+        return pybase64.b64decode(value.replace("\r", "").replace("\n", ""), validate=True)
+    raise BadRequest(
+        f"base64 decode error,input stream,field : '{stream}' must be encode to base64 string. "
+        f"error:illegal base64 data at input byte {place}",
+        problems=(Problem(f"/payload/{stream}/{key}", f"is not base64: illegal at byte {place}"),),
+    )
+
+
+_DIGITS = re.compile(r"[A-Za-z0-9+/\r\n]*")
+_LINE_ENDS = re.compile(r"[\r\n]*")
+
+
+def _fault(value: str) -> int:
+    """Where Go's decoder would stop, as it counts in its message; -1 if it would not."""
+    stop = _skip(_DIGITS, value, 0)
+    over = (stop - value.count("\r", 0, stop) - value.count("\n", 0, stop)) % 4
+    if stop == len(value):
+        return stop - over if over else -1
+    if value[stop] != "=" or over < 2:
+        return stop
+    end = _skip(_LINE_ENDS, value, stop + 1)
+    if over == 2:  # two digits left over want two signs of padding
+        if value[end : end + 1] != "=":
+            return end if end == len(value) else end - 1
+        end = _skip(_LINE_ENDS, value, end + 1)
+    return -1 if end == len(value) else end
+
+
+def _skip(pattern: re.Pattern[str], value: str, start: int) -> int:
+    found = pattern.match(value, start)
+    return found.end() if found else start
+
+
+def _wishes(parameter: Members, schema: Schema) -> tuple[dict[str, str], list[Expect]]:
+    """Parameters, and what is expected of every output.
+
+    An output's name with anything but an object is dropped, as ASF does (http-api.md 2.5).
+    """
+    params: dict[str, str] = {}
+    asked: dict[str, Expect] = {}
+    for name in schema.names:
+        for key, value in _object(parameter, name).items():
+            if key not in schema.outputs:
+                params[key] = value if type(value) is str else text(value)
+            elif type(value) is dict:
+                desc = {name: one if type(one) is str else text(one) for name, one in value.items()}
+                asked[key] = Expect(key, schema.outputs[key], desc)
+    for key, kind in schema.outputs.items():
+        if key not in asked:
+            asked[key] = Expect(key, kind, schema.defaults[key])
+    return params, [*asked.values()]
+
+
+# ── out ───────────────────────────────────────────────────────────────────────────────────────────
+
+Attributes = tuple[tuple[str, str], ...]
+
+
+class Opening(NamedTuple):
+    """One output in JSON up to its data."""
+
+    json: bytes
+    embeds_json: bool
+    """Does the caller want data that is JSON as it stands?"""
+
+
+def encode(sid: str, reply: Reply, expects: list[Expect], schema: Schema) -> bytes:
+    """The body of a success: every output with its attributes and its data.
+
+    Attributes are the wrapper's own, overlaid with those that the caller asked for (`expects`), `seq` and `status`.
+    Of two outputs with one name the last counts (http-api.md 3.1).
+    Raises OutputInvalid if an output has a key or a type that the schema does not know.
+    """
+    wanted = {expect.key: expect.desc for expect in expects}
+    parts: list[bytes | bytearray | memoryview] = [
+        b'{"header":{"code":0,"message":"success","sid":',
+        _encode(sid),
+        b'},"payload":{',
+    ]
+    for piece in {piece.key: piece for piece in reply.pieces}.values():
+        if schema.outputs.get(piece.key) != piece.type:
+            raise _undeclared(piece, schema)
+        desc = wanted.get(piece.key, {})
+        if piece.desc:
+            desc = piece.desc | desc
+        opening = _open(schema, piece.key, piece.status, tuple(desc.items()))
+        parts.append(opening.json)
+        if opening.embeds_json and _is_json(piece.data):
+            parts += (piece.data, b"},")
+        else:
+            parts += (b'"', pybase64.b64encode(piece.data), b'"},')
+    if reply.pieces:
+        parts[-1] = parts[-1][:-1]  # the last comma
+    parts.append(b"}}")
+    return b"".join(parts)
+
+
+def _open(schema: Schema, key: str, status: int, attributes: Attributes) -> Opening:
+    # Callers choose the attributes: only what is small may stay in the cache.
+    make = _cached_opening if sum(len(name) + len(value) for name, value in attributes) < 512 else _opening
+    return make(schema, key, status, attributes)
+
+
+def _opening(schema: Schema, key: str, status: int, attributes: Attributes) -> Opening:
+    casts = schema.casts.get(key, {})
+    data_key = DATA_KEYS[schema.outputs[key]]
+    said = {**dict(attributes), "seq": "0", "status": str(int(status))}
+    said.pop(data_key, None)  # in ASF such an attribute replaced the data
+    members = b"".join(_encode(name) + b":" + _cast(value, casts.get(name)) + b"," for name, value in said.items())
+    json = _encode(key) + b":{" + members + _encode(data_key) + b":"
+    return Opening(json, embeds_json=said.get("format") == "json")
+
+
+_cached_opening = lru_cache(maxsize=1024)(_opening)
+
+_NUMBERS = {
+    "integer": re.compile(r"-?(0|[1-9][0-9]*)"),
+    "number": re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?"),
+}
+
+
+def _cast(value: str, kind: str | None) -> bytes:
+    """An attribute as the schema types it; a number that is none stays a string, where ASF makes it 0."""
+    if kind in ("bool", "boolean"):
+        return b"true" if value == "true" else b"false"
+    pattern = _NUMBERS.get(kind or "")
+    return value.encode() if pattern and pattern.fullmatch(value) else _encode(value)
+
+
+def _is_json(data: Body | memoryview) -> bool:
+    try:
+        _JSON_SYNTAX.decode(data)
+        str(data, "utf-8")  # the line above does not look into strings
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _undeclared(piece: Piece, schema: Schema) -> OutputInvalid:
+    declared = ", ".join(f"{key} ({_type_name(kind)})" for key, kind in schema.outputs.items())
+    return OutputInvalid(
+        f"wrapper output data invalid(key or type): {piece.key!r} ({_type_name(piece.type)}) is not among the declared "
+        f"outputs: {declared or 'none'}"
+    )
+
+
+def _type_name(kind: int) -> str:
+    return DATA_KEYS[kind] if 0 <= kind < len(DATA_KEYS) else str(kind)
+
+
+def encode_error(error: AthenaError, sid: str) -> bytes:
+    """The body of a failure (http-api.md 3.6); `errors` has the places for programs, where there are any."""
+    header: dict[str, object] = {"code": error.code, "message": error.message, "sid": sid}
+    if error.problems:
+        header["errors"] = [problem._asdict() for problem in error.problems]
+    try:
+        return _encode({"header": header})
+    except UnicodeEncodeError:  # user code's own text may hold half a surrogate pair
+        header["message"] = error.message.encode(errors="replace").decode()
+        return _encode({"header": header})
