@@ -6,6 +6,7 @@ A call goes to the worker that has the least to do. If the worker dies before us
 another worker, once; if user code had it, it is answered 10109 and never repeated.
 """
 
+import asyncio
 from collections.abc import Callable
 
 from athena_serving.crew.admission import Admission
@@ -22,9 +23,17 @@ TRIES = 2
 class Crew:
     """Is a `Serve`: `await crew.serve(call, send)`."""
 
-    def __init__(self, service: str, *, queue: int, on_left: Callable[[Member], None]) -> None:
+    def __init__(
+        self,
+        service: str,
+        *,
+        queue: int,
+        on_left: Callable[[Member], None],
+        on_dropped: Callable[[], None] = lambda: None,
+    ) -> None:
         self.service = service
         self._on_left = on_left
+        self._on_dropped = on_dropped
         self.admission = Admission(queue=queue)
         self.members: list[Member] = []
         self.queue: Queue[Member] = Queue()
@@ -100,9 +109,10 @@ class Crew:
         waiter = self.queue.join()
         try:
             return await waiter
-        except BaseException:
+        except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 waiter.result().release()  # promised to us in the very moment we were cancelled
+            self._on_dropped()
             raise
 
     def _dispatch(self, member: Member) -> None:

@@ -31,8 +31,11 @@ class Receiver(Protocol):
     def on_frame(self, frame: Frame) -> None:
         """A PIECE, END or DROPPED frame. Raises `BadFrame` if it makes no sense."""
 
-    def on_lost(self) -> None:
-        """The worker is gone; everything it wrote before has been handed over. Told once."""
+    def on_lost(self, *, is_broken: bool) -> None:
+        """The worker is gone; everything it wrote before has been handed over. Told once.
+
+        `is_broken`: it wrote what is no frame, and may live; what its page says need not be its last word.
+        """
 
 
 class WorkerLink:
@@ -52,9 +55,11 @@ class WorkerLink:
         self._side_out = bytearray()
         self._is_scheduled = False
         self._is_blocked = False
+        self._has_warned = False
         self._pool = Pool()
         self._shelf = Shelf()
         self._arrived: deque[int] = deque()
+        self._is_broken = False
         self.is_closed = False
 
     def start(self) -> None:
@@ -99,7 +104,9 @@ class WorkerLink:
             self._loop.remove_writer(link.fileno())
             link.close()
         self._pool.close()
-        self._receiver.on_lost()
+        descriptors.close_all(self._arrived)
+        self._arrived.clear()
+        self._receiver.on_lost(is_broken=self._is_broken)
 
     # ── out ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -110,6 +117,7 @@ class WorkerLink:
             placed = self._pool.put(piece.data) if len(piece.data) >= BIG else None
             if placed is None:
                 blocks.append(frames.INLINE)
+                self._warn_once()
                 continue
             number, descriptor = placed
             blocks.append(number)
@@ -117,6 +125,11 @@ class WorkerLink:
                 self._out.append(frames.signal(Kind.SHARE, number))
                 self._out_fds.append(descriptor)
         return blocks
+
+    def _warn_once(self) -> None:
+        if self._pool.error is not None and not self._has_warned:
+            self._has_warned = True
+            log.warning("no shared memory for requests, they go through the socket, slower: %s", self._pool.error)
 
     def _flush(self) -> None:
         self._is_scheduled = False
@@ -138,7 +151,7 @@ class WorkerLink:
             except (BlockingIOError, InterruptedError):
                 sent, self._out_fds = 0, fds + self._out_fds
             except OSError:
-                self.close()
+                self._lose()
                 return
             rest = _after(parts, sent)
             if rest:
@@ -157,7 +170,7 @@ class WorkerLink:
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError:
-            self.close()
+            self._lose()
             return
         del self._side_out[:sent]
         if self._side_out:
@@ -181,6 +194,9 @@ class WorkerLink:
             return
         except BadFrame as error:
             log.error("a worker sent a bad frame: %s", error)  # noqa: TRY400  # its fault, not a bug with a traceback
+            self._is_broken = True
+            self.close()  # what comes after it would be read from the middle of something
+            return
         except OSError as error:
             log.debug("a worker's link broke: %s", error)
         self._lose()

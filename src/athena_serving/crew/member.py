@@ -26,7 +26,7 @@ class Member:
         self.seats = seats
         self.is_retiring = False
         self.is_gone = False
-        self.limit = seats
+        self.limit = min(seats, window)
         """Calls that may be with it now; at most the window."""
         self._window = window
         self._page = page
@@ -70,8 +70,8 @@ class Member:
             self._on_change(self)
             return Ending.DROPPED
         session = self._sessions.open(call)
-        self._link.begin(session.stream, session.slot, call)
         try:
+            self._link.begin(session.stream, session.slot, call)
             while True:
                 reply = await session.next()
                 if isinstance(reply, Ending):
@@ -103,11 +103,11 @@ class Member:
         else:
             raise BadFrame(f"kind {frame.kind} from a worker")
 
-    def on_lost(self) -> None:
-        """The worker is gone: end its sessions by what its page says."""
+    def on_lost(self, *, is_broken: bool) -> None:
+        """The worker is gone: end its sessions by what its page says, if that is its last word."""
         self.is_gone = True
         for session in self._sessions.open_ones():
-            seen = self._page.has_seen(session.slot, session.stream)
+            seen = is_broken or self._page.has_seen(session.slot, session.stream)
             self._end(session, Ending.DIED if seen else Ending.DROPPED)
         self._on_change(self)
 

@@ -30,6 +30,8 @@ class Entry(NamedTuple):
     seconds: float
     user_seconds: float
     trace_id: str
+    request_id: str
+    """The caller's own X-Request-ID; empty if it sent none that we answer with."""
 
 
 class Access:
@@ -99,8 +101,9 @@ def _json_line(when: float, entry: Entry) -> bytes:
     }
     line["seconds"] = round(entry.seconds, 6)
     line["user_seconds"] = round(entry.user_seconds, 6)
-    if not entry.trace_id:
-        del line["trace_id"]
+    for name in ("trace_id", "request_id"):
+        if not line[name]:
+            del line[name]
     return msgspec.json.encode(line) + b"\n"
 
 
@@ -108,8 +111,9 @@ def _human_line(when: float, entry: Entry) -> bytes:
     clock = time.strftime("%H:%M:%S", time.localtime(when))
     outcome = f"{entry.status}" if not entry.code else f"{entry.status} code={entry.code}"
     trace = f" trace={entry.trace_id}" if entry.trace_id else ""
+    request = f" request={entry.request_id!r}" if entry.request_id else ""
     return (
         f"{clock}.{int(when % 1 * 1000):03} CALL    {entry.service}  {outcome}  {entry.seconds * 1000:.1f} ms "
         f"(user {entry.user_seconds * 1000:.1f})  in={entry.bytes_in} out={entry.bytes_out} "
-        f"sid={entry.sid} app={entry.app!r} {entry.method} {entry.path!r}{trace}\n"
+        f"sid={entry.sid} app={entry.app!r} {entry.method} {entry.path!r}{trace}{request}\n"
     ).encode(errors="backslashreplace")

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
@@ -28,6 +29,9 @@ Headers = dict[bytes, bytes]
 _JSON: Final = (b"content-type", b"application/json; charset=utf-8")
 YOUNG: Final = 0.02
 """Seconds that a call may take before its deadline gets a timer and its caller is watched."""
+
+_TRACEPARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+"""Version, trace, parent, flags (W3C Trace Context 3.2.2); no version ff, no id of zeroes."""
 
 _clock = time.monotonic
 
@@ -149,9 +153,9 @@ class Application:
         marks.append(_clock())
 
         async def answer(reply: Reply) -> None:
+            request.user_us = reply.user_us
             if reply.code:
                 raise faults.from_reply(reply)
-            request.user_us = reply.user_us
             marks.append(_clock())
             await self._respond(request, 200, envelope.encode(request.sid, reply, call.expects, schema), send)
 
@@ -217,8 +221,8 @@ class _Request:
     """What is known of one request, for its answer, the counters and the log."""
 
     __slots__ = (
-        "app", "bytes_in", "bytes_out", "code", "headers", "id", "marks", "method", "path", "service", "sid", "status",
-        "traceparent", "user_us",
+        "app", "bytes_in", "bytes_out", "code", "given_id", "headers", "id", "marks", "method", "path", "service",
+        "sid", "status", "traceparent", "user_us",
     )  # fmt: skip
 
     def __init__(self, service: Service, sid: Sid, scope: Scope) -> None:
@@ -235,7 +239,10 @@ class _Request:
         self.user_us = 0
         self.marks: list[float] = []
         """When the body was read, when it was decoded, when user code's answer came."""
-        self.id = _request_id(self.headers, sid)
+        given = self.headers.get(b"x-request-id", b"")
+        self.given_id = given.decode() if _is_decent(given) else ""
+        """The caller's own id for the request, if it is a decent one."""
+        self.id = given if self.given_id else sid.encode()
         self.traceparent = _traceparent(self.headers.get(b"traceparent"))
 
     def entry(self, seconds: float) -> Entry:
@@ -253,6 +260,7 @@ class _Request:
             seconds=seconds,
             user_seconds=self.user_us / 1e6,
             trace_id=self.trace_id,
+            request_id=self.given_id,
         )
 
     @property
@@ -261,17 +269,11 @@ class _Request:
         return self.traceparent[3:35]
 
 
-def _request_id(headers: Headers, sid: Sid) -> bytes:
-    """The caller's own id for the request, if it is a decent one; else the sid."""
-    given = headers.get(b"x-request-id")
-    if given and len(given) <= 128 and given.isascii() and given.decode().isprintable():
-        return given
-    return sid.encode()
+def _is_decent(given: bytes) -> bool:
+    """Can a caller's id stand in a header and in a log?"""
+    return 0 < len(given) <= 128 and given.isascii() and given.decode().isprintable()
 
 
 def _traceparent(value: bytes | None) -> str:
     """A W3C traceparent as it came; nothing if it is malformed, as the standard says."""
-    if value is None or len(value) != 55 or value[2:3] + value[35:36] + value[52:53] != b"---":
-        return ""
-    digits = value.replace(b"-", b"")
-    return value.decode() if all(c in b"0123456789abcdef" for c in digits) and digits[2:34] != b"0" * 32 else ""
+    return value.decode() if value is not None and _TRACEPARENT.fullmatch(value) else ""

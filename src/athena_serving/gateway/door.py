@@ -17,6 +17,7 @@ from uvicorn._types import ASGI3Application
 from athena_serving.crew.admission import Budget
 from athena_serving.crew.crew import Crew
 from athena_serving.crew.member import Member
+from athena_serving.errors import UsageError
 from athena_serving.gateway.access import Access
 from athena_serving.gateway.asgi import Application
 from athena_serving.gateway.engine import Engine
@@ -32,6 +33,7 @@ from athena_serving.wire.control import (
     Ask,
     DoorSetup,
     Drained,
+    Failed,
     Groups,
     Health,
     Install,
@@ -64,14 +66,21 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     processes.die_with_parent(signal.SIGTERM)  # not SIGKILL: the workers' groups must be ended first
     link = socket.socket(fileno=descriptor)
-    first = Channel(link).receive()
+    channel = Channel(link)
+    first = channel.receive()
     if first is None:
         return
     setup = control.read_to_door(first[0])
     if not isinstance(setup, DoorSetup):
         raise TypeError(f"the first order is {type(setup).__name__}")
     logs.setup("json" if setup.log == "json" else "human", stream=sys.stderr)
-    uvloop.run(Door(setup, link, first[1]).run())
+    try:
+        door = Door(setup, link, first[1])
+    except UsageError as error:  # HTTP/2 without its package: no restart will help
+        link.setblocking(True)
+        channel.send(control.encode(Failed("load", error.message, error.where, error.help)))
+        os._exit(error.exit_code)
+    uvloop.run(door.run())
     os._exit(0)
 
 
@@ -91,6 +100,7 @@ class Door:
         self._asked: dict[int, asyncio.Future[bytes]] = {}
         self._numbers = itertools.count(1)
         self._stopped = asyncio.Event()
+        self._informed = asyncio.Event()
         self._retreat: asyncio.Task[None] | None = None
         self._probes = Probes(self._ask_metrics)
         self._access = Access(form=setup.log, is_on=self._server.access_log)
@@ -108,10 +118,13 @@ class Door:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._on_sigterm)
         self._channel.start(self._on_message, self._orphaned)
         self._access.start()
+        self._say(Serving())
+        # Callers wait in the sockets' backlog until we know what there is: none is told 404 about a service that lives.
+        await self._informed.wait()
         await self._engine.start()
         gc.collect()
         gc.freeze()  # what is loaded stays: the collector need not walk it again and again
-        self._say(Serving())
+        gc.set_threshold(10_000, 20, 50)  # a call leaves no circles behind: looking after every 700 objects is waste
         await self._stopped.wait()
         await self._engine.close()
         for member, _ in list(self._members.values()):
@@ -126,11 +139,12 @@ class Door:
         # else a stray signal: the supervisor decides when we stop
 
     def _orphaned(self) -> None:
-        """Nobody owns us and the workers any more: end their groups, what they started included, and go."""
+        """Nobody owns us and the workers any more: end their groups, what they started and detached too, and go."""
         if self._stopped.is_set():
             return
         for group in self._groups:
             processes.kill_group(group)
+        processes.kill_marked(control.SPAWN, f"{self._setup.pid}.")
         os._exit(1)
 
     # ── orders ────────────────────────────────────────────────────────────────────────────────────
@@ -150,7 +164,8 @@ class Door:
                 self._retire(worker)
             case Groups(groups):
                 self._groups = groups
-            case Health(ready, document, services):
+            case Health(ready, document, services, complete):
+                self._probes.is_complete = complete
                 self._hear(document, services, is_ready=ready)
             case Retreat(step, seconds):
                 self._retreat = asyncio.get_running_loop().create_task(
@@ -173,7 +188,7 @@ class Door:
         if service is None:
             service = Service(order.service, Meter(self._page, order.service))
             self._services.add(service)
-        crew = Crew(order.service, queue=order.queue, on_left=self._on_left)
+        crew = Crew(order.service, queue=order.queue, on_left=self._on_left, on_dropped=service.meter.dropped)
         service.generations[order.generation] = Generation(order.generation, compiled, crew)
 
     def _join(self, order: Join, fds: list[int]) -> None:
@@ -229,6 +244,7 @@ class Door:
                 del service.generations[number]
 
     def _hear(self, document: bytes, services: dict[str, str], *, is_ready: bool) -> None:
+        self._informed.set()
         self._probes.health = document
         self._probes.is_ready = is_ready
         for name, reason in services.items():

@@ -9,12 +9,11 @@ import importlib
 import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from email.utils import formatdate
-from typing import cast
+from typing import Any, cast
 
 from uvicorn import Config, Server
-from uvicorn._types import ASGI3Application
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
@@ -23,6 +22,8 @@ from athena_serving.gateway.guard import DoorState, Gate
 from athena_serving.gateway.http1 import GuardedHttp1
 from athena_serving.settings import Limits
 
+App = Callable[[Any, Any, Any], Awaitable[None]]
+"""An ASGI 3 application."""
 CLOSE_GRACE = 0.5
 """Seconds that `close` gives the last words, WebSocket close frames, to leave and applications to end."""
 
@@ -81,7 +82,7 @@ class Engine:
 
     def __init__(
         self,
-        app: ASGI3Application,
+        app: App,
         *,
         sockets: Sequence[socket.socket],
         limits: Limits,
@@ -116,6 +117,7 @@ class Engine:
         )
         self._server = Server(config)
         self._server.server_state = self._state
+        self._server.servers = []
 
     async def start(self) -> None:
         """Listen; connections are accepted when this returns."""

@@ -183,8 +183,11 @@ def _unacknowledged(transport: asyncio.Transport) -> int:
     Without it a reader of 10 KB/s would look stalled: the kernel takes no more from us until a third of its buffer,
     a megabyte or so, is free.
     """
+    connection = transport.get_extra_info("socket")
+    if connection is None or connection.fileno() < 0:
+        return 0
     try:
-        queued = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+        queued = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
     except OSError:
         return 0
     return int.from_bytes(queued, sys.byteorder)

@@ -20,6 +20,7 @@ from athena_serving.settings import Limits
 
 NO_ERROR: Final = 0
 PROTOCOL_ERROR: Final = 1
+CANCEL: Final = 8
 """Error codes of RFC 9113 7."""
 
 
@@ -243,9 +244,12 @@ class GuardedHttp2(ZttpH2Protocol):
 
     def leave(self) -> None:
         """Close so that the peer can read what was written: its window updates may be under way."""
-        if not self.gate.is_closing():
-            self._unset_keepalive_if_required()
-            self.gate.leave(self.loop.time())
+        if self.gate.is_closing():
+            return
+        self._unset_keepalive_if_required()
+        for cycle in self.cycles.values():  # some are left after an error of the peer
+            _disconnect(cycle)
+        self.gate.leave(self.loop.time())
 
     # ── what the engine asks ──────────────────────────────────────────────────────────────────────
 
@@ -277,16 +281,14 @@ class GuardedHttp2(ZttpH2Protocol):
         flow, timeout = _flow(cycle), self.limits.body_timeout
         if flow.is_download_stalled(now, self.limits.write_timeout):
             cycle.abort_stream()
+            _disconnect(cycle)
         elif flow.is_upload_stalled(now, timeout):
             if not cycle.response_started:
                 error = RequestTimeout(f"fewer than {LEAST} bytes of the body came in {timeout:g} s")
                 self._answer(cycle, error)
-            cycle.stream.reset(NO_ERROR)
-            cycle.disconnected = True
+            cycle.stream.reset(CANCEL if cycle.response_started else NO_ERROR)
             self.flush()
-        if cycle.disconnected:
-            cycle.message_event.set()
-            flow.wake()
+            _disconnect(cycle)
 
     def _answer(self, cycle: RequestResponseCycle, error: AthenaError) -> None:
         headers, body = describe(error)
@@ -308,6 +310,13 @@ class GuardedHttp2(ZttpH2Protocol):
     def cut(self) -> None:
         """Abort."""
         self.gate.raw.abort()
+
+
+def _disconnect(cycle: RequestResponseCycle) -> None:
+    """Tell the application that nobody listens any more."""
+    cycle.disconnected = True
+    cycle.message_event.set()
+    _flow(cycle).wake()
 
 
 def _flow(cycle: RequestResponseCycle) -> StreamFlow:

@@ -45,6 +45,7 @@ async def read(receive: Receive, held: Held, *, length: int | None, limit: int) 
     message = await receive()
     body = _content(message)
     if not message.get("more_body"):
+        check(len(body), limit)
         held.grow(len(body))
         return body
     parts = bytearray(body)

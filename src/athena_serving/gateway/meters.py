@@ -35,6 +35,7 @@ class Meter:
         self._service = label(service)
         self._codes: dict[tuple[int, int], int] = {}
         self._in_flight = page.counter(f'athena_calls_in_flight{{service="{self._service}"}}')
+        self._dropped = page.counter(f'athena_dropped_calls_total{{service="{self._service}"}}')
         self._bytes_in = page.counter(f'athena_request_bytes_total{{service="{self._service}"}}')
         self._bytes_out = page.counter(f'athena_response_bytes_total{{service="{self._service}"}}')
         self._stages = [
@@ -44,6 +45,10 @@ class Meter:
     def entered(self) -> None:
         """A call has come."""
         self._page.values[self._in_flight] += 1.0
+
+    def dropped(self) -> None:
+        """A call was cancelled while it waited here for a worker. Workers count those dropped there."""
+        self._page.values[self._dropped] += 1.0
 
     def answered(self, code: int, http: int, bytes_in: int, bytes_out: int) -> None:
         """A call has its answer, or nobody waits for one."""

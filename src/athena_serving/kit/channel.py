@@ -40,13 +40,17 @@ class _Inbox:
 
     def take(self) -> tuple[bytes, list[int]] | None:
         if len(self._data) < _HEADER.size:
+            if self._descriptors and not self._data:
+                raise ChannelBroken(f"{len(self._descriptors)} descriptors that belong to no message")
             return None
         size, count = _HEADER.unpack_from(self._data)
         if size > MAX_MESSAGE or count > descriptors.MAX_DESCRIPTORS:
             raise ChannelBroken(f"a message of {size} bytes with {count} descriptors")
         end = _HEADER.size + size
-        if len(self._data) < end or len(self._descriptors) < count:
+        if len(self._data) < end:
             return None
+        if len(self._descriptors) < count:  # they come with a message's first byte, never after it
+            raise ChannelBroken(f"a message with {len(self._descriptors)} descriptors instead of {count}")
         message = bytes(self._data[_HEADER.size : end])
         del self._data[:end]
         return message, [self._descriptors.popleft() for _ in range(count)]
@@ -129,6 +133,12 @@ class AsyncChannel:
         self._out.append((data, [os.dup(fd) for fd in fds]))
         self._write()
 
+    def finish(self) -> None:
+        """The peer is dead: hand over what it wrote before, then close."""
+        while self._read():
+            pass
+        self.close()
+
     def close(self) -> None:
         """Close our end; `on_close` is told once."""
         if self.is_closed:
@@ -145,17 +155,19 @@ class AsyncChannel:
         if self._on_close is not None:
             self._on_close()
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Read once; was there anything?"""
+        if self.is_closed:
+            return False
         try:
             data, found = descriptors.receive(self._link, _CHUNK)
         except (BlockingIOError, InterruptedError):
-            return
+            return False
         except OSError:
-            self.close()
-            return
+            data, found = b"", []
         if not data:
             self.close()
-            return
+            return False
         self._inbox.add(data, found)
         try:
             while not self.is_closed and (whole := self._inbox.take()) is not None:
@@ -163,6 +175,7 @@ class AsyncChannel:
                     self._on_message(*whole)
         except ChannelBroken:
             self.close()
+        return not self.is_closed
 
     def _write(self) -> None:
         loop = asyncio.get_running_loop()

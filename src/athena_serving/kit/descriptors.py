@@ -5,9 +5,10 @@ descriptors belong to it, and the receiver takes them from a queue in order.
 """
 
 import array
+import fcntl
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 MAX_DESCRIPTORS: Final = 64
@@ -38,10 +39,25 @@ def receive(link: socket.socket, size: int) -> tuple[bytes, list[int]]:
     if flags & socket.MSG_CTRUNC:
         close_all(descriptors)
         raise OSError(f"more than {MAX_DESCRIPTORS} descriptors in one message")
-    return data, descriptors
+    return data, [above_standard(descriptor) for descriptor in descriptors]
 
 
-def close_all(descriptors: Sequence[int]) -> None:
+def above_standard(descriptor: int) -> int:
+    """The same open file under a number above 2; it has got one below if somebody closed a standard stream.
+
+    Who then prints all the same would write into it. So the free numbers go to the null device.
+    """
+    if descriptor > 2:
+        return descriptor
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(descriptor)
+    while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass  # it stays
+    os.close(null)
+    return moved
+
+
+def close_all(descriptors: Iterable[int]) -> None:
     """Close descriptors that nobody will use."""
     for descriptor in descriptors:
         os.close(descriptor)

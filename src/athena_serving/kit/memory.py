@@ -13,6 +13,8 @@ import mmap
 import os
 from typing import Final
 
+from athena_serving.kit import descriptors
+
 HEADER: Final = 64
 """Bytes before a block's data; the first is the owner flag."""
 SMALLEST: Final = 1 << 18
@@ -33,7 +35,7 @@ def anonymous(name: str, size: int) -> int:
     """A descriptor of `size` bytes of zeroes, sealed against a change of size. Raises `OSError` where there is none."""
     if not hasattr(os, "memfd_create"):
         raise OSError("this system has no memfd_create")
-    descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    descriptor = descriptors.above_standard(os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
     try:
         os.ftruncate(descriptor, size)
         fcntl.fcntl(descriptor, _F_ADD_SEALS, _SEALS)
@@ -45,12 +47,15 @@ def anonymous(name: str, size: int) -> int:
 
 def mapped(descriptor: int, *, size: int | None = None) -> mmap.mmap:
     """Map a descriptor that a peer may have made. Raises `Refused` unless it is sealed, and of `size` if given."""
-    actual = os.fstat(descriptor).st_size
-    if size is not None and actual != size:
-        raise Refused(f"{actual} bytes of shared memory instead of {size}")
-    if not fcntl.fcntl(descriptor, _F_GET_SEALS) & _SEAL_SHRINK:
-        raise Refused("shared memory that its owner could shrink")
-    return mmap.mmap(descriptor, actual)
+    try:
+        actual = os.fstat(descriptor).st_size
+        if size is not None and actual != size:
+            raise Refused(f"{actual} bytes of shared memory instead of {size}")
+        if not fcntl.fcntl(descriptor, _F_GET_SEALS) & _SEAL_SHRINK:
+            raise Refused("shared memory that its owner could shrink")
+        return mmap.mmap(descriptor, actual)
+    except (OSError, ValueError) as error:  # no memfd at all, one that is empty, or larger than we can map
+        raise Refused(f"a descriptor that is no shared memory: {error}") from error
 
 
 class _Block:
@@ -96,6 +101,12 @@ class Pool:
             return block.number, None
         block.is_known = True
         return block.number, block.descriptor
+
+    def take_back(self, number: int) -> None:
+        """A block that was put will not be handed over after all; a number that is none is ignored."""
+        block = self._blocks[number] if 0 <= number < len(self._blocks) else None
+        if block is not None:
+            block.map[0] = 0
 
     def close(self) -> None:
         """Let go of every block; a reader that still has one keeps its own mapping."""

@@ -50,6 +50,27 @@ def kill_group(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
+def kill_marked(variable: str, mark: str) -> None:
+    """End every other process whose environment has this variable with a value that begins with this mark.
+
+    What is started with the variable set, and all that comes from it, is found so, however it detaches itself.
+    """
+    ended: set[int] = {os.getpid()}
+    while found := set(_marked(f"{variable}={mark}".encode())) - ended:
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        ended |= found  # look again: one may have started another meanwhile
+
+
+def _marked(entry: bytes) -> Iterator[int]:
+    with contextlib.suppress(OSError):
+        for process in Path("/proc").iterdir():
+            with contextlib.suppress(OSError, ValueError):
+                if any(one.startswith(entry) for one in (process / "environ").read_bytes().split(b"\0")):
+                    yield int(process.name)
+
+
 def exit_reason(status: int) -> str:
     """A wait status in words: `exit code 3`, `killed by SIGSEGV`."""
     code = os.waitstatus_to_exitcode(status)

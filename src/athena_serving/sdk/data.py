@@ -150,7 +150,8 @@ class Response:
     @property
     def outputs(self) -> "list[ResponseData]":
         """The outputs, without the lone default item that old code leaves in `list`."""
-        if len(self.list) == 1 and self.list[0].is_untouched:
+        # Wrappers may bring classes of their own that only look like ours.
+        if len(self.list) == 1 and getattr(self.list[0], "is_untouched", False):
             return []
         return self.list
 

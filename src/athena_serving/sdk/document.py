@@ -4,6 +4,7 @@ The shape is that of ASF's shipped reference schema, not of what its SDK generat
 http-api.md 5.7). `wire.schema.compile` reads it.
 """
 
+import math
 import os.path
 import re
 import sys
@@ -126,6 +127,7 @@ def build(wrapper: type, *, name: str = "", version: str = "", body_limit: int) 
     declared = fields(wrapper)
     _refuse_twins([*declared.inputs], wrapper)
     _refuse_twins([*declared.params, *declared.outputs], wrapper)
+    _refuse_misfits(declared.params, wrapper)
     return {
         "meta": _meta(service, version, declared),
         "schemainput": _object(
@@ -160,6 +162,37 @@ def _refuse_twins(declared: list[Field], wrapper: type) -> None:
                 help="inputs differ by key; so do parameters and outputs, which share one object in a request",
             )
         seen.add(field.key)
+
+
+def _refuse_misfits(declared: list[ParamField], wrapper: type) -> None:
+    """Rules that no schema can hold: here they are said with the field's name, and before anybody is served."""
+    for field in declared:
+        for rule, value in field.rules().items():
+            wanted = _wanted(rule, value)
+            if wanted:
+                raise UsageError(
+                    f"{rule} of field {field.key!r} must be {wanted}",
+                    where=f"class {wrapper.__qualname__}",
+                    help=f"it is {value!r}",
+                )
+
+
+def _wanted(rule: str, value: object) -> str:
+    """What a rule's value must be; empty if it is."""
+    if rule in ("minimum", "maximum"):
+        return "" if _is_number(value) else "a finite number"
+    if rule in ("minLength", "maxLength"):
+        return "" if _is_number(value) and isinstance(value, int) and value >= 0 else "a whole number, not negative"
+    if rule == "enum" and isinstance(value, list):
+        return "" if all(isinstance(one, str) or _is_number(one) or one in (True, False) for one in value) else _SCALARS
+    return ""
+
+
+_SCALARS = "a list of strings, numbers, true or false"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _meta(service: str, version: str, declared: Fields) -> Node:

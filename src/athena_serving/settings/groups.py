@@ -68,14 +68,15 @@ class Limits:
     inflight_bytes: Annotated[int, size(low=1)] = 1024**3
     """Bytes of all bodies in the process; beyond it calls are refused with 429. 1 GiB: sixteen of the largest."""
     connections: Count = 10_000
-    """Open connections; further ones are closed at once. Bounds descriptors and memory."""
+    """Open connections; the first request of a further one is refused in words, with 503. Bounds descriptors and
+    memory."""
     requests: Count = 10_000
     """Open requests; further ones are refused in words, with 503. As many as connections, for HTTP/1.1 clients."""
     header_timeout: Seconds = 10.0
     """Seconds from a request's first byte to the end of its headers. 10: headers are a few packets; who takes longer
     holds a socket."""
     body_timeout: Seconds = 10.0
-    """Seconds without a byte of the body before 408. A stall, not the whole: slow links may take their time."""
+    """Seconds with less than 1 KiB of the body before 408. A stall, not the whole: slow links may take their time."""
     write_timeout: Seconds = 30.0
     """Seconds without the client taking a byte of the answer before the connection is cut. 30: a phone between two
     cells is back by then."""

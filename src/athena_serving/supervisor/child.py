@@ -14,13 +14,11 @@ from typing import Final, NamedTuple
 from athena_serving.kit import processes
 from athena_serving.kit.channel import AsyncChannel, OnMessage
 from athena_serving.supervisor.output import Output
+from athena_serving.wire.control import SPAWN
 
 MALLOC: Final = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
 """glibc gives every freed buffer over 128 KiB back to the kernel and fetches it anew, page by page: half the time of a
 200 KB request. The child takes these out of its environment, so that what user code starts does not inherit them."""
-
-SPAWN: Final = "ATHENA_SPAWN"
-"""Environment variable that marks everything a child starts, however it detaches itself."""
 
 
 class End(NamedTuple):
@@ -51,7 +49,7 @@ class Child:
         self._ended: asyncio.Future[End] | None = None
         self._started = 0.0
         self._oom = 0
-        self._mark = f"{os.getpid()}.{name}.{time.monotonic_ns()}"
+        self._mark = f"{os.getpid()}.{name}.{time.monotonic_ns()}."
 
     def start(
         self,
@@ -137,34 +135,15 @@ class Child:
     def _end(self, status: int) -> None:
         # The pid stays taken as a group's number while the group has a member, so this hits nobody else.
         processes.kill_group(self.pid)
-        kill_strangers(self._mark)
+        processes.kill_marked(SPAWN, self._mark)
         if self._channel is not None:
-            self._channel.close()
+            self._channel.finish()  # its last words may be there, unread: why it failed
         if self.output is not None:
             self.output.close()
         oom = (processes.oom_kills() or 0) > self._oom
         if self._ended is not None and not self._ended.done():
             killed = os.waitstatus_to_exitcode(status) == -signal.SIGKILL
             self._ended.set_result(End(status, time.monotonic() - self._started, was_oom=oom and killed))
-
-
-def kill_strangers(mark: str) -> None:
-    """End our adopted children that carry a mark: what a child started and detached from its group."""
-    for pid in processes.children():
-        if not _carries(pid, mark):
-            continue
-        try:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            continue
-
-
-def _carries(pid: int, mark: str) -> bool:
-    try:
-        return f"{SPAWN}={mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
 
 
 def _nothing() -> None:

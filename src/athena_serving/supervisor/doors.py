@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from athena_serving.errors import SettingsError, UsageError
 from athena_serving.kit import memory
 from athena_serving.kit.backoff import Backoff
 from athena_serving.settings import Serve
@@ -52,6 +53,8 @@ class Door:
         on_serving: Callable[["Door"], None],
         on_ask: Callable[[], bytes],
         on_dead: Callable[["Door"], None],
+        on_failed: Callable[[UsageError], None],
+        on_lost: Callable[[str], None],
     ) -> None:
         self.index = index
         self.page: Page | None = None
@@ -64,6 +67,8 @@ class Door:
         self._on_serving = on_serving
         self._on_ask = on_ask
         self._on_dead = on_dead
+        self._on_failed = on_failed
+        self._on_lost = on_lost
         self._child: Child | None = None
         self._leaving = asyncio.Event()
         self._retired: dict[str, asyncio.Event] = {}
@@ -148,6 +153,10 @@ class Door:
             async with asyncio.timeout(seconds + 5.0):
                 await self._drained.wait()
 
+    def let_die(self) -> None:
+        """From now on a death is not mended: the sockets are about to be closed."""
+        self._leaving.set()
+
     async def leave(self, seconds: float) -> None:
         """Ask it to end, and end it after `seconds`."""
         self._leaving.set()
@@ -177,11 +186,13 @@ class Door:
                 event = self._retired.get(key)
                 if event is not None:
                     event.set()
+                else:
+                    self._on_lost(key)
             case Ask(number):
                 self.send(Answer(number, self._on_ask()))
             case Drained():
                 self._drained.set()
             case Failed() as failed:
-                self.reason = failed.message
+                self._on_failed(SettingsError(failed.message, where=failed.where, help=failed.help))
             case Pong():
                 pass

@@ -2,7 +2,8 @@
 
 A generation is a set of workers and the schema they were loaded with. Reload, rolling restart and (later) a pushed
 schema are one move: start a generation, let it take over when all its workers are ready, retire the old one. If the new
-one cannot be loaded the old one stays. With `replace = "stop-first"` the old one is retired first.
+one cannot be loaded the old one stays. With `replace = "stop-first"` the old one is retired first, so there is nothing
+to fall back on: the new one takes over with its first worker, and is tried again as any worker that dies.
 """
 
 import asyncio
@@ -46,6 +47,11 @@ class Generation:
         self.document = b""
         self.is_installed = False
 
+    @property
+    def is_over(self) -> bool:
+        """Has every worker left?"""
+        return all(place.state is State.LEFT for place in self.places)
+
     def ready(self) -> list[Place]:
         """Its workers that can be called."""
         return [place for place in self.places if place.state is State.READY]
@@ -67,27 +73,32 @@ class Fleet:
         """The service's name; the folder's until the wrapper has said its own."""
         self.current: Generation | None = None
         self.coming: Generation | None = None
+        self.is_named = bool(hosted.service.name)
+        """Has it claimed its name? Until then the folder's stands in, which others may claim."""
         self.note = ""
         """What became of the last reload, if it failed."""
         self._board = board
         self._make = make
         self._claim = claim
         self._count = 0
+        self._begun: list[Generation] = []
+        self._leaving = asyncio.Event()
         self._lock = asyncio.Lock()
 
     def places(self) -> Iterable[Place]:
-        """Every place of every generation that is not over."""
-        for generation in (self.current, self.coming):
-            if generation is not None:
-                yield from generation.places
+        """Every place that is not over, oldest generation first; also those that retire or were just killed."""
+        for generation in self._begun:
+            yield from (place for place in generation.places if place.state is not State.LEFT)
 
     def start(self) -> None:
-        """Start the first generation; it takes over as soon as one of its workers is ready."""
+        """Start a generation that replaces nobody; it takes over as soon as one of its workers is ready."""
         self.coming = self._begin()
 
     async def roll(self) -> None:
         """Replace every worker."""
         async with self._lock:
+            if self._leaving.is_set():
+                return
             if self.current is None:
                 self._give_up_coming()
                 self.start()
@@ -95,12 +106,17 @@ class Fleet:
             old, self.note = self.current, ""
             if self.hosted.workers.replace == "stop-first":
                 await self._leave(old)
+                if not self._leaving.is_set():
+                    self.current = None
+                    self.start()
+                return
             coming = self.coming = self._begin()
             await asyncio.gather(*(place.settled() for place in coming.places))
-            if len(coming.ready()) == len(coming.places) or (coming.ready() and old.places[0].state is State.LEFT):
+            if self._leaving.is_set():
+                return
+            if len(coming.ready()) == len(coming.places) or (coming.ready() and not old.ready()):
                 self._take_over(coming)
-                if old.places[0].state is not State.LEFT:
-                    await self._leave(old)
+                await self._leave(old)
                 return
             failed = next(place for place in coming.places if place.state is not State.READY)
             self.note = f"the reload failed, the old workers stay: {failed.reason}"
@@ -108,9 +124,9 @@ class Fleet:
             self._give_up_coming()
 
     async def leave(self) -> None:
-        """End every worker in order."""
-        generations = [one for one in (self.current, self.coming) if one is not None]
-        await asyncio.gather(*(self._leave(one) for one in generations))
+        """End every worker in order, for good."""
+        self._leaving.set()
+        await asyncio.gather(*(self._leave(one) for one in self._begun))
 
     def resend(self, tell: Callable[[ToDoor], None], join: Callable[[Place, str, int], None]) -> None:
         """Tell a door that has just started everything that is."""
@@ -132,7 +148,7 @@ class Fleet:
             return
         if self.name != loaded.service or self._count == 1:
             self._claim(self, loaded.service)
-            self.name = loaded.service
+            self.name, self.is_named = loaded.service, True
         place.rename(f"{self.name}-{place.index}")
         if not generation.is_installed:
             generation.document = loaded.document
@@ -150,8 +166,8 @@ class Fleet:
             self._board.on_first_ready(self)
 
     def load_error(self) -> WrapperNotLoadable | None:
-        """Why the service cannot even be loaded; None if it could, or may still."""
-        if self.current is not None or self.coming is None:
+        """Why the service cannot even be loaded at the start; None if it could, or may still."""
+        if self.current is not None or self.coming is None or self._count > 1:
             return None
         for place in self.coming.places:
             if place.failure is not None and place.failure.stage == "load":
@@ -165,6 +181,7 @@ class Fleet:
         self._count += 1
         places = [self._make(self.hosted, f"{self.name}-{i}", i) for i in range(self.hosted.workers.count)]
         generation = Generation(self._count, places)
+        self._begun = [*(one for one in self._begun if not one.is_over), generation]
         for place in places:
             self._board.start(place.name, place)
         return generation

@@ -11,13 +11,16 @@ import time
 from collections import deque
 from typing import Final
 
+from athena_serving.wire import control
+
 log = logging.getLogger("output")
 
-MARK: Final = b"\x1e"
-"""Starts a line that is a log line already, and is passed on as it is."""
+MARK: Final = control.LINE_MARK.encode()
 _CHUNK: Final = 1 << 16
 _LONGEST: Final = 4096
 """Bytes of a line that are kept."""
+_LONGEST_MARKED: Final = 1 << 20
+"""The same for a log line, which may hold a traceback and, cut, would be no JSON any more."""
 _KEPT: Final = 20
 """Last lines that are kept."""
 
@@ -69,7 +72,7 @@ class Output:
         *lines, rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._take(line)
-        if len(rest) > _LONGEST:
+        if len(rest) > (_LONGEST_MARKED if rest.startswith(MARK) else _LONGEST):
             self._take(rest)
             self._is_cut, rest = True, b""
         self._rest = rest
@@ -86,6 +89,11 @@ class Output:
         self._tell_lost()
 
     def _take(self, line: bytes) -> None:
+        begun, mark, ours = line.partition(MARK)
+        if begun and mark:  # a log line came while user code had printed half of its own
+            self._take(begun)
+            self._take(mark + ours)
+            return
         if self._is_cut:  # the rest of a line that was too long
             self._is_cut = False
             return

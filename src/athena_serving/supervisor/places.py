@@ -12,6 +12,7 @@ the call's deadline plus `stall_timeout` it is stuck, and is killed. One without
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import mmap
 import os
@@ -33,6 +34,10 @@ log = logging.getLogger("supervisor")
 
 DUMP_TIME: Final = 0.5
 """Seconds that a stuck worker has to write its stacks before it is killed."""
+LAST_WORD: Final = 0.5
+"""Seconds between a door's word that a worker's link has ended and the worker's own end, if it is dying."""
+_lives: Final = itertools.count(1)
+"""Numbers the lives of all workers: a new generation's have the names of the old one's, and both are there at once."""
 
 
 class State(Enum):
@@ -57,6 +62,7 @@ class Verdict(Enum):
     SLOW_START = "slow start"  # not ready within start_timeout
     STUCK = "stuck"  # a call past its deadline and stall_timeout
     GONE = "gone"  # idle, and no answer to pings
+    CUT_OFF = "cut off"  # alive, but a door lost its link to it
 
 
 class House(Protocol):
@@ -94,6 +100,8 @@ class Place:
         """What the last worker said that could not serve."""
         self.last_lines: list[str] = []
         """What the last dead worker wrote last."""
+        self._death = ""
+        """How the last worker ended, in words; empty before one did."""
         self.restarts = 0
         self.page: Page | None = None
         self.page_descriptor = -1
@@ -133,9 +141,9 @@ class Place:
         return self.page.running() if self.page is not None else []
 
     def recent_lines(self) -> list[str]:
-        """What the worker, or the one before it, wrote last."""
+        """What the worker and the one before it wrote last."""
         if self._child is not None and self._child.output is not None and not self._child.has_ended:
-            return self._child.output.last_lines()
+            return [*self.last_lines, *self._child.output.last_lines()]
         return self.last_lines
 
     async def settled(self) -> None:
@@ -174,15 +182,20 @@ class Place:
                 await asyncio.wait_for(self._leaving.wait(), delay)
             self.restarts += 1
         self._become(State.LEFT, "left")
+        self._settled.set()
 
     async def leave(self, retire: Callable[["Place"], Awaitable[None]]) -> None:
-        """Finish what is here, run `wrapperFini`, end. `retire` returns when no door has a call here."""
-        if self._leaving.is_set():
-            return
-        was_ready = self.state is State.READY
+        """Finish what is here, run `wrapperFini`, end. `retire` returns when no door has a call here.
+
+        Asked again, it waits for the same end.
+        """
+        is_first, was_ready = not self._leaving.is_set(), self.state is State.READY
         self._leaving.set()
         child = self._child
         if child is None or child.has_ended:
+            return
+        if not is_first:
+            await child.ended()
             return
         self._become(State.RETIRING, "finishing its calls")
         if was_ready:
@@ -210,7 +223,7 @@ class Place:
         child = self._child
         if child is None:
             raise RuntimeError("no child")
-        self._become(State.STARTING, "starting")
+        self._become(State.STARTING, f"the last one died: {self._death}" if self._death else "starting")
         pulse = asyncio.create_task(self._pulse(child), name=f"pulse of {self.name}")
         late = asyncio.get_running_loop().call_later(self.hosted.workers.start_timeout, self._too_slow)
         try:
@@ -219,7 +232,7 @@ class Place:
             pulse.cancel()
             late.cancel()
         verdict = self._verdict or _verdict(end, self.failure)
-        self.reason = self._say(verdict, end)
+        self.reason = self._death = self._say(verdict, end)
         self.last_lines = child.output.last_lines() if child.output is not None else []
         if not self._leaving.is_set():
             log.error(
@@ -238,7 +251,7 @@ class Place:
         self.page = Page(memoryview(self._map))
         self.page.format(slots)
         self._verdict, self.failure, self.ready_since, self.is_busy = None, None, 0.0, False
-        self._life += 1
+        self._life = next(_lives)
         child = self._child = Child(self.name, "athena_serving.worker")
         child.start(
             self._on_message,
@@ -294,6 +307,8 @@ class Place:
                 )
             case Verdict.GONE:
                 return f"gone: idle, and no answer for {workers.ping_timeout:g} s (setting workers.ping_timeout)"
+            case Verdict.CUT_OFF:
+                return "cut off: a door lost its link to the worker; the log says why"
         return end.reason
 
     def _become(self, state: State, reason: str) -> None:
@@ -315,7 +330,10 @@ class Place:
         workers = self.hosted.workers
         number = 0
         while True:
+            asleep = time.monotonic()
             await asyncio.sleep(workers.ping_interval)
+            if time.monotonic() - asleep > workers.ping_interval + workers.ping_timeout / 2:
+                self._pong = time.monotonic()  # we were stopped, by Ctrl-Z or a starved machine: the silence is ours
             number += 1
             child.send(control.encode(Ping(number)))
             now = time.monotonic()
@@ -334,6 +352,16 @@ class Place:
             if (is_silent and bool(running)) != self.is_busy:
                 self.is_busy = not self.is_busy
                 self._house.on_change()
+
+    def cut_off(self) -> None:
+        """A door has lost its link to the worker, mostly since that died. One that lives nobody can call: end it."""
+        if self._child is not None:
+            asyncio.get_running_loop().call_later(LAST_WORD, self._end_cut_off, self._child)
+
+    def _end_cut_off(self, child: Child) -> None:
+        if child is self._child and not child.has_ended and not self._leaving.is_set():
+            self._verdict = Verdict.CUT_OFF
+            child.kill()
 
     def _too_slow(self) -> None:
         if self.state is State.STARTING and self._child is not None:

@@ -55,6 +55,7 @@ class Supervisor:
         self._fault: UsageError | None = None
         self._last_health = b""
         self._health_is_due = False
+        self._url = self._admin_url = ""
 
     async def run(self) -> int:
         """Bind, start, wait, stop in order."""
@@ -62,7 +63,7 @@ class Supervisor:
         processes.adopt_orphans()
         listener = sockets.listen(server.host, server.port, setting="server.port", flag="--port")
         admin = Admin(self._admin_socket(), self._routes())
-        host, port = listener.getsockname()[:2]
+        self._url = sockets.url_of(listener)
         self._watch_signals()
         self._doors = [
             Door(
@@ -73,6 +74,8 @@ class Supervisor:
                 on_serving=self._on_door_serving,
                 on_ask=self.metrics,
                 on_dead=self._on_door_dead,
+                on_failed=self._fail,
+                on_lost=self._on_link_lost,
             )
             for i in range(doors.COUNT)
         ]
@@ -83,10 +86,10 @@ class Supervisor:
             self._own(f"door {door.index}", door.keep())
         for fleet in self._fleets:
             fleet.start()
-        log.info(
-            "starting", extra={"fields": {"url": f"http://{host}:{port}", "admin": self._admin_url, "pid": os.getpid()}}
-        )
+        log.info("starting", extra={"fields": {"url": self._url, "admin": self._admin_url, "pid": os.getpid()}})
         await self._stop.wait()
+        for door in self._doors:
+            door.let_die()
         listener.close()
         await self._shut_down()
         admin.close()
@@ -158,6 +161,8 @@ class Supervisor:
         self._stop.set()
 
     def _on_reload_signal(self) -> None:
+        if self._stop.is_set():
+            return
         log.info("rolling restart")
         for fleet in self._fleets:
             self._own(f"rolling restart of {fleet.name}", fleet.roll())
@@ -207,8 +212,7 @@ class Supervisor:
 
     def on_first_ready(self, fleet: Fleet) -> None:
         """A service can be called."""
-        host, port = self._settings.server.host, self._settings.server.port
-        log.info("service %s is ready", fleet.name, extra={"fields": {"url": f"http://{host}:{port}/{fleet.name}"}})
+        log.info("service %s is ready", fleet.name, extra={"fields": {"url": f"{self._url}/{fleet.name}"}})
         if self._state == "starting" and all(one.current is not None for one in self._fleets):
             self._become("serving")
 
@@ -232,7 +236,7 @@ class Supervisor:
                 help='serviceId = "ocr"',
             )
         for other in self._fleets:
-            if other is not fleet and other.name == name:
+            if other is not fleet and other.is_named and other.name == name:
                 raise UsageError(
                     f"two services are called {name!r}",
                     where=f"{other.hosted.path} and {where}",
@@ -293,6 +297,12 @@ class Supervisor:
         self._last_health = b""
         self.on_change()
 
+    def _on_link_lost(self, key: str) -> None:
+        """A door has no link to a worker any more, though nobody asked it to retire the worker."""
+        for place in self._places():
+            if place.key == key:
+                place.cut_off()
+
     def _on_door_dead(self, door: Door) -> None:
         if door.page is not None:
             self._totals.fold(door.page)
@@ -316,7 +326,8 @@ class Supervisor:
         document = msgspec.json.encode(report)
         if document != self._last_health:
             self._last_health = document
-            self.tell(Health(report.ready, document, {name: one.reason for name, one in report.services.items()}))
+            reasons = {name: one.reason for name, one in report.services.items()}
+            self.tell(Health(report.ready, document, reasons, complete=self._state != "starting"))
 
     def metrics(self) -> bytes:
         """Everything that was counted, as Prometheus reads it."""
@@ -356,8 +367,7 @@ class Supervisor:
                 raise
             log.warning("%s; the admin port is another one", busy.message)
             listener = sockets.listen(server.admin_host, 0, setting="server.admin_port", flag="--admin-port")
-        host, port = listener.getsockname()[:2]
-        self._admin_url = f"http://{host}:{port}"
+        self._admin_url = sockets.url_of(listener)
         return listener
 
     def _routes(self) -> dict[str, Route]:

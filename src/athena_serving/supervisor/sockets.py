@@ -26,6 +26,12 @@ def listen(host: str, port: int, *, setting: str, flag: str) -> socket.socket:
     return listener
 
 
+def url_of(listener: socket.socket) -> str:
+    """`http://127.0.0.1:1888`: where a bound socket can be called, also if its port was chosen by the system."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def _explained(error: OSError, host: str, port: int, setting: str, flag: str) -> PortBusy:
     if error.errno == errno.EADDRINUSE:
         holder = holder_of(port)

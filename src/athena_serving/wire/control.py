@@ -13,6 +13,13 @@ from typing import Final
 
 import msgspec
 
+LINE_MARK: Final = "\x1e"
+"""Begins each line of a worker's output that is a log line already, to be passed on as it is."""
+
+
+SPAWN: Final = "ATHENA_SPAWN"
+"""Environment variable that marks a child and everything it starts: `<pid of the supervisor>.<name>.<a number>.`"""
+
 
 class WorkerSetup(msgspec.Struct, tag=True, frozen=True):
     """First message to a worker. Descriptor: its page."""
@@ -102,7 +109,7 @@ class DoorSetup(msgspec.Struct, tag=True, frozen=True):
 
 
 class Serving(msgspec.Struct, tag=True, frozen=True):
-    """The door accepts connections."""
+    """The door listens to us; told what there is, and then the health, it accepts connections."""
 
 
 class Install(msgspec.Struct, tag=True, frozen=True):
@@ -157,6 +164,8 @@ class Health(msgspec.Struct, tag=True, frozen=True):
     """What `/healthz` answers, as JSON."""
     services: dict[str, str]
     """Why a service cannot be called, by name; empty text if it can."""
+    complete: bool
+    """Is every service's name known? Until then, a path that is no service's may become one's."""
 
 
 class Retreat(msgspec.Struct, tag=True, frozen=True):

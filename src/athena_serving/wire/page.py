@@ -63,7 +63,10 @@ class Page:
         """Number of slots. Raises `ValueError` if this is no page."""
         if self._words[0] != MAGIC:
             raise ValueError("not a page of this version")
-        return int(self._words[1])
+        slots = int(self._words[1])
+        if _SLOTS_AT + slots * _SLOT > len(self._words):
+            raise ValueError(f"a page of {len(self._words)} words with {slots} slots")
+        return slots
 
     def set_slot(self, slot: int, stream: int, started: float, expires: float) -> None:
         """User code is about to see this call."""
@@ -72,9 +75,11 @@ class Page:
         self._values[at + 2] = expires
         self._words[at] = stream + 1
 
-    def clear_slot(self, slot: int) -> None:
-        """The call's answer is written."""
-        self._words[_SLOTS_AT + slot * _SLOT] = 0
+    def clear_slot(self, slot: int, stream: int) -> None:
+        """The call's answer is written. Whoever reads it may give the slot to another call: that one keeps it."""
+        at = _SLOTS_AT + slot * _SLOT
+        if self._words[at] == stream + 1:  # no other thread comes between these two: the interpreter's lock is ours
+            self._words[at] = 0
 
     def has_seen(self, slot: int, stream: int) -> bool:
         """Had user code seen this call?"""
@@ -97,14 +102,16 @@ class Page:
         return index
 
     def counters(self) -> Iterator[tuple[str, float]]:
-        """Every counter with its value."""
+        """Every counter with its value. Where a C library of user code's scribbled over the page, the list ends."""
         at = self._counters_at
-        end = at + int(self._words[2]) // _WORD
+        end = min(at + int(self._words[2]) // _WORD, len(self._words))
         while at < end:
             length = int(self._words[at])
             start = (at + 1) * _WORD
             at += 1 + -(-length // _WORD)
-            yield bytes(self._bytes[start : start + length]).decode(), float(self._values[at])
+            if at >= end:
+                return
+            yield bytes(self._bytes[start : start + length]).decode(errors="replace"), float(self._values[at])
             at += 1
 
     @property
@@ -117,7 +124,7 @@ class Page:
         at = self._counters_at + used // _WORD
         value_at = at + 1 + -(-len(encoded) // _WORD)
         if value_at >= len(self._words):
-            return self._index[FULL]
+            return self._counters_at + 1 + -(-len(FULL) // _WORD)  # `format` made it first
         start = (at + 1) * _WORD
         self._bytes[start : start + len(encoded)] = encoded
         self._words[at] = len(encoded)

@@ -5,17 +5,20 @@ and numbers; what never changed is what authors called them (wrapper.md 2.1, the
 looked at once, when it is loaded, and afterwards called with what its parameters are called.
 """
 
+import asyncio
 import inspect
 import logging
 import traceback
 from collections.abc import Callable, Mapping
+from operator import index
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, SupportsIndex
 
 from athena_serving.errors import OnceFailed, WrapperNotLoadable
 from athena_serving.sdk.context import Context
 from athena_serving.sdk.data import DataListCls, DataListNode, Datum, Response, ResponseData, to_bytes
-from athena_serving.wire.messages import Call, Piece, Reply, Status
+from athena_serving.wire.messages import Call, DataType, Piece, Reply, Status
+from athena_serving.worker import load
 from athena_serving.worker.tasks import CallInterrupted
 
 log = logging.getLogger(__name__)
@@ -82,7 +85,11 @@ class Adapter:
         with context:
             try:
                 return self._reply(await self._call(call, context))
-            except Exception as error:  # user code
+            except asyncio.CancelledError as error:
+                if context.cancelled:
+                    raise
+                return self._failed(call, error)  # nobody cancelled the call: user code let one of its own through
+            except BaseException as error:  # user code: SystemExit would end the loop, others leave the call unanswered
                 return self._failed(call, error)
 
     def _call(self, call: Call, context: Context) -> Any:  # whatever the wrapper returns
@@ -121,8 +128,7 @@ class Adapter:
             exc_info=error,
             extra={"fields": {"sid": call.sid}},
         )
-        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return _failure(text, -1)
+        return _failure(load.words(error), -1)
 
     def _text(self, code: int) -> str:
         """What the wrapper says about one of its codes; empty if it says nothing."""
@@ -142,16 +148,33 @@ class Adapter:
 
 def _failure(text: str, code: int) -> Reply:
     """ASF's words: `<wrapperError(n)>;code=n` (http-api.md 4.4)."""
-    return Reply(code=OnceFailed.code, message=f"{text};code={code}")
+    return Reply(code=OnceFailed.code, message=f"{text};code={code}".encode(errors="backslashreplace").decode())
 
 
 def _piece(item: object) -> Piece:
-    """An output as a piece; what only looks like a `ResponseData` will do. Raises `TypeError` for what does not."""
+    """An output as a piece; what only looks like a `ResponseData` will do.
+
+    Raises `TypeError` or `ValueError` for what does not: nothing may reach the door that it takes for a bad frame.
+    """
     if isinstance(item, ResponseData):
-        return Piece(item.key, item.type, Status.ONCE, {}, item.content)
-    if isinstance(item, Datum) or not hasattr(item, "key") or not hasattr(item, "data"):
+        data = item.content
+    elif isinstance(item, Datum) or not hasattr(item, "key") or not hasattr(item, "data"):
         raise TypeError(f"Response.list holds a {type(item).__name__}, not a ResponseData")
-    return Piece(str(item.key), int(getattr(item, "type", 0) or 0), Status.ONCE, {}, to_bytes(item.data))
+    else:
+        data = to_bytes(item.data)
+    if not isinstance(item.key, str):
+        raise TypeError(f"the key of a ResponseData must be a str, not {type(item.key).__name__}")
+    item.key.encode()  # ValueError: a lone surrogate, which no frame can carry
+    return Piece(item.key, _kind(getattr(item, "type", 0)), Status.ONCE, {}, data)
+
+
+def _kind(value: object) -> int:
+    """A data type as a plain number, numpy's included. Whether the schema knows it is for the door to say."""
+    if value is None:
+        return DataType.TEXT
+    if isinstance(value, SupportsIndex) and 0 <= (kind := index(value)) < 1 << 16:
+        return kind
+    raise TypeError(f"a type must be DataText 0, DataAudio 1, DataImage 2 or DataVideo 3, not {value!r}")
 
 
 def _bind(method: Callable[..., Any]) -> tuple[str, ...]:

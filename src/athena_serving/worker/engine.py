@@ -41,12 +41,14 @@ class Engine:
         self._window = window
         self._links: dict[int, DoorLink] = {}
         self._new: deque[DoorLink] = deque()
-        self._tasks: dict[tuple[int, int], Task] = {}
+        self._tasks: dict[tuple[DoorLink, int], Task] = {}
+        """By link, not by door: a door that was started anew counts its streams from the beginning."""
         self._limit = window * doors
         self._wake, self._waker = socket.socketpair()
         self._wake.setblocking(False)
         self._stopping = False
-        self._pid = os.getpid()
+        self._is_fork = False
+        os.register_at_fork(after_in_child=self._forked)  # costs nothing; asking for the pid is a system call a call
         self._seats = Seats.of(self.execute, self.execute_async, seats=seats, is_async=adapter.is_async)
         self._running = 0
         labels = f'{{service="{service}"}}'
@@ -68,11 +70,13 @@ class Engine:
 
     def cancel(self, link: DoorLink, stream: int, reason: str) -> None:
         """Nobody waits for this call any more: drop it, or interrupt it."""
-        key = (link.door, stream)
+        key = (link, stream)
         with link.guard:
             task = self._tasks.get(key)
             if task is not None:
                 dropped = task.revoke(reason, time.monotonic())
+                if dropped:
+                    self._tasks.pop(key, None)  # the door may send another in its place at once
             elif stream > link.newest:
                 link.revoked.add(stream)  # still in the socket; whoever reads it finds it here
                 dropped = True
@@ -81,6 +85,14 @@ class Engine:
         if dropped:
             self._page.values[self._dropped] += 1
             link.send_side(frames.dropped(stream))
+
+    def forsake(self, link: DoorLink) -> None:
+        """A door is gone: nobody waits for its calls."""
+        with link.guard:
+            link.is_closed = True
+            for task in list(self._tasks.values()):  # a copy: seats take theirs out meanwhile
+                if task.link is link and task.revoke("the door is gone", time.monotonic()):
+                    self._tasks.pop((link, task.stream), None)
 
     # ── the main thread ───────────────────────────────────────────────────────────────────────────
 
@@ -117,35 +129,35 @@ class Engine:
             log.error("door %d sent a bad frame: %s", link.door, error)  # noqa: TRY400  # not our bug
         poll.unregister(descriptor)
         del self._links[descriptor]
-        self._forsake(link)
+        self.forsake(link)
+        link.close()
 
     def _begin(self, link: DoorLink, frame: Frame) -> None:
         if frame.kind != Kind.BEGIN:
             raise BadFrame(f"kind {frame.kind} where a call must begin")
+        if frame.stream <= link.newest:
+            raise BadFrame(f"stream {frame.stream} after stream {link.newest}")
+        if frame.slot // self._window != link.door:
+            raise BadFrame(f"slot {frame.slot}, which is not one of door {link.door}")
         now = time.monotonic()
         call = frames.read_begin(frame, now=now, read_block=link.take_block)
         for piece in call.pieces:
             piece.data = bytes(piece.data)
-        if len(self._tasks) >= self._limit:
-            reply = Reply(code=CapacityError.code, message=f"the worker has {self._limit} calls already")
-            link.send(frame.stream, reply, self._load())
-            return
         context = Context(call.sid, app=call.app, service=call.service, expires=call.expires)
         task = Task(link, frame.stream, frame.slot, call, context)
         with link.guard:
             link.newest = frame.stream
-            if frame.stream in link.revoked:
+            if frame.stream in link.revoked or link.is_closed:
                 link.revoked.discard(frame.stream)
                 return
-            self._tasks[link.door, frame.stream] = task
-        self._seats.submit(task)
-
-    def _forsake(self, link: DoorLink) -> None:
-        """A door is gone: nobody waits for its calls."""
-        for task in [task for task in self._tasks.values() if task.link is link]:
-            if task.revoke("the door is gone", time.monotonic()):
-                self._tasks.pop((link.door, task.stream), None)
-        link.close()
+            has_room = len(self._tasks) < self._limit
+            if has_room:
+                self._tasks[link, frame.stream] = task
+        if has_room:
+            self._seats.submit(task)
+            return
+        reply = Reply(code=CapacityError.code, message=f"the worker has {self._limit} calls already")
+        link.send(frame.stream, reply, self._load())
 
     # ── one call ──────────────────────────────────────────────────────────────────────────────────
 
@@ -186,18 +198,22 @@ class Engine:
     def _open(self, task: Task, now: float, abort: Callable[[], None] | None = None) -> bool:
         """User code may see the call from now on. False: its time is up, or it was revoked."""
         if task.call.expires <= now and task.revoke("its time is up", now):
+            self._page.values[self._dropped] += 1
             self._answer(task, Reply(code=DeadlineExceeded.code, message="its time was up before a seat was free"))
             return False
-        self._page.set_slot(task.slot, task.stream, now, task.call.expires)
+        self._running += 1
         if task.claim(abort=abort):
-            self._running += 1
+            # Not before: the slot of a call that was revoked may be another's by now.
+            self._page.set_slot(task.slot, task.stream, now, task.call.expires)
             return True
-        self._page.clear_slot(task.slot)
-        self._tasks.pop((task.link.door, task.stream), None)
+        self._running -= 1
         return False
 
+    def _forked(self) -> None:
+        self._is_fork = True
+
     def _close(self, task: Task, reply: Reply, started: float) -> None:
-        if os.getpid() != self._pid:
+        if self._is_fork:
             os._exit(0)  # user code forked and its child came back here: the answer is its parent's to give
         now = time.monotonic()
         reply.user_us = int((now - started) * 1e6)
@@ -206,10 +222,10 @@ class Engine:
             self._page.values[self._wasted] += now - task.cancelled_at
         self._running -= 1
         self._answer(task, reply)
-        self._page.clear_slot(task.slot)
+        self._page.clear_slot(task.slot, task.stream)
 
     def _answer(self, task: Task, reply: Reply) -> None:
-        self._tasks.pop((task.link.door, task.stream), None)
+        self._tasks.pop((task.link, task.stream), None)
         task.link.send(task.stream, reply, self._load())
 
     def _load(self) -> Load:

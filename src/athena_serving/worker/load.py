@@ -36,7 +36,7 @@ def construct(kind: type, path: Path) -> object:
         except (TypeError, ValueError):
             return kind()
         return kind(legacy=False, is_aipaas=True, keep_schema_default_value=True)
-    except Exception as error:
+    except BaseException as error:  # user code: it may even call sys.exit
         raise explained(error, path, "Wrapper() raised") from error
 
 
@@ -62,7 +62,6 @@ def explained(error: BaseException, path: Path, what: str) -> WrapperNotLoadable
     """A user's error with the line in the user's file that it came from."""
     if isinstance(error, UsageError):
         return WrapperNotLoadable(error.message, where=error.where or str(path), help=error.help)
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     where = str(path)
     if isinstance(error, SyntaxError) and error.filename:
         where = f"{error.filename}:{error.lineno}"
@@ -70,7 +69,18 @@ def explained(error: BaseException, path: Path, what: str) -> WrapperNotLoadable
         own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         if own:
             where = f"{path}:{own[-1].lineno}  {own[-1].line}"
-    return WrapperNotLoadable(f"{what}: {text}", where=where, help=_remedy(error))
+    return WrapperNotLoadable(f"{what}: {words(error)}", where=where, help=_remedy(error))
+
+
+def words(error: BaseException) -> str:
+    """`ValueError: no such model`. Never raises, whatever user code made of its error's `__str__`."""
+    try:
+        said = str(error)
+    except Exception:  # user code
+        said = ""
+    text = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    # A file's name may come with lone surrogates in it (PEP 383), which no message between processes can carry.
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _remedy(error: BaseException) -> str:
@@ -81,5 +91,5 @@ def _remedy(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError) and error.filename:
         return f"make sure that {error.filename} exists; paths are best made from Path(__file__).parent"
     if isinstance(error, SystemExit):
-        return "do not call sys.exit() while the module is imported"
+        return "do not call sys.exit() while the wrapper is loaded"
     return "the line above raised it; try `python` on the file"

@@ -1,5 +1,6 @@
 """Composition root of a worker: load, init, warm up, serve, fini."""
 
+import contextlib
 import faulthandler
 import gc
 import json
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from athena_serving.errors import UsageError
-from athena_serving.kit import logs, memory, processes
+from athena_serving.kit import memory, processes
 from athena_serving.kit.channel import Channel
 from athena_serving.sdk import document
 from athena_serving.sdk.context import Context
@@ -21,9 +22,10 @@ from athena_serving.wire import control
 from athena_serving.wire.control import Failed, Loaded, Ready, WorkerSetup
 from athena_serving.wire.messages import Call, Piece, Sid
 from athena_serving.wire.page import Page
-from athena_serving.worker import load
+from athena_serving.worker import lines, load
 from athena_serving.worker.adapt import Adapter
 from athena_serving.worker.engine import Engine
+from athena_serving.worker.lines import Named
 from athena_serving.worker.orders import Orders
 
 log = logging.getLogger("worker")
@@ -50,12 +52,12 @@ def main(descriptor: int) -> None:
     setup = control.read_to_worker(first[0])
     if not isinstance(setup, WorkerSetup):
         raise TypeError(f"the first order is {type(setup).__name__}")
-    logs.setup("json" if setup.log == "json" else "human", stream=sys.stderr)
+    named = lines.setup("json" if setup.log == "json" else "human", setup.name)
     page = Page(memoryview(memory.mapped(first[1][0])))
-    _leave(_serve(channel, setup, page))
+    _leave(_serve(channel, setup, page, named))
 
 
-def _serve(channel: Channel, setup: WorkerSetup, page: Page) -> int:
+def _serve(channel: Channel, setup: WorkerSetup, page: Page, named: Named) -> int:
     orders = Orders(channel, max_frame=setup.body_limit + FRAME_MARGIN)
     orders.start()
     started = time.monotonic()
@@ -65,9 +67,13 @@ def _serve(channel: Channel, setup: WorkerSetup, page: Page) -> int:
         wrapper = load.construct(kind, path)
         name = setup.service or getattr(kind, "serviceId", "") or path.parent.name
         described = document.build(kind, name=name, version=setup.version, body_limit=setup.body_limit)
+        schema = json.dumps(described).encode()
     except UsageError as error:
         return _fail(channel, "load", error)
-    channel.send(control.encode(Loaded(name, json.dumps(described).encode())))
+    except Exception as error:  # user code: fields may hold anything
+        return _fail(channel, "load", load.explained(error, path, "the fields of Wrapper make no schema"), error)
+    named.worker = f"{name}-{setup.name.rpartition('-')[2]}"
+    channel.send(control.encode(Loaded(name, schema)))
     adapter = Adapter(wrapper, str(path))
     try:
         adapter.init(setup.config or getattr(kind, "config", None) or {})
@@ -117,8 +123,6 @@ def _leave(code: int) -> None:
     """End at once: threads that user code left behind must not keep the process."""
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(Exception):  # user code may have put anything in their place
             stream.flush()
-        except (OSError, ValueError, AttributeError):
-            continue
     os._exit(code)

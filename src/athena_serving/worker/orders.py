@@ -92,6 +92,8 @@ class Orders:
         self._poll.unregister(descriptor)
         del self._doors[descriptor]
         link.side.close()
+        if self._engine is not None:
+            self._engine.forsake(link)  # the main thread may be in a call and see it only afterwards
 
     def _control(self, link: DoorLink, frame: Frame) -> None:
         if frame.kind == Kind.CANCEL and self._engine is not None:

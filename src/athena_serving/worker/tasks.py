@@ -87,6 +87,7 @@ class Task:
         with self._lock:
             if self.state is State.WAITING:
                 self.state = State.OVER
+                self.call.pieces = []  # it stays in its seat's queue; its data need not
                 return True
             if self.state is State.RUNNING and not self.cancelled_at:
                 self.cancelled_at = now

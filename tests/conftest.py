@@ -1,0 +1,15 @@
+"""What every room's tests share."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _bare_environment() -> Iterator[None]:
+    """No setting from the developer's own shell reaches a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("ATHENA_")]:
+            patch.delenv(name)
+        yield
