@@ -175,6 +175,8 @@ class GuardedHttp1(HttpToolsProtocol):
         self.mark = self.fed
         self.reading.reset()
         HttpToolsProtocol.on_headers_complete(self)
+        if self.cycle is not None:  # none for a WebSocket handshake
+            Cycle.become(self.cycle)
         self.body_open = True
         if self.parser.should_upgrade():
             return
@@ -196,11 +198,11 @@ class GuardedHttp1(HttpToolsProtocol):
             self.gate.raw.close()
         if self.expect_100_continue:
             self._body_came()
-        cycle = self.cycle
+        cycle = cast("Cycle", self.cycle)
         if cycle.response_complete:
             return
-        cycle.body += body
-        if len(cycle.body) > GATHER:  # until then, or until the body is whole, the application sleeps
+        cycle.gather(body)
+        if cycle.gathered > GATHER:  # until then, or until the body is whole, the application sleeps
             self.flow.pause_reading()
             cycle.message_event.set()
 
@@ -222,7 +224,7 @@ class GuardedHttp1(HttpToolsProtocol):
         if self.is_surplus or len(self.tasks) >= self.most_requests:
             error = self.state.refusal(is_surplus=self.is_surplus)
             app = refusing(error, is_last=self.is_surplus) if error else app
-        self.running = Cycle.become(cycle)
+        self.running = cast("Cycle", cycle)
         if self.state.retiring:
             self.retire()
         super()._start_asgi_task(cycle, app)
