@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -30,7 +31,9 @@ class Member:
         """Calls that may be with it now; at most the window."""
         self._window = window
         self._page = page
-        self._sessions = Sessions(first_slot=first_slot, window=window)
+        # A door that was started anew must not repeat the numbers of the one before it: their calls may still run, and
+        # in the same slots.
+        self._sessions = Sessions(first_slot=first_slot, window=window, after=time.monotonic_ns())
         self._on_change = on_change
         self._link: WorkerLink | None = None
         self._reserved = 0

@@ -70,10 +70,11 @@ class Session:
 class Sessions:
     """The table of one worker."""
 
-    def __init__(self, *, first_slot: int, window: int) -> None:
+    def __init__(self, *, first_slot: int, window: int, after: int = 0) -> None:
+        """Streams begin after `after`."""
         self._open: dict[int, Session] = {}
         self._free: Final = list(range(first_slot + window - 1, first_slot - 1, -1))
-        self._stream = 0
+        self._stream = after
 
     def __len__(self) -> int:
         return len(self._open)

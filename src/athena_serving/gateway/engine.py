@@ -193,7 +193,9 @@ class Engine:
         """Once a tick: refresh the Date header, and let every connection look at the clock."""
         loop = asyncio.get_running_loop()
         self._sweeper = loop.call_later(self._tick, self._sweep)
-        self._state.default_headers = [(b"date", formatdate(time.time(), usegmt=True).encode())]
+        date = formatdate(time.time(), usegmt=True).encode()
+        self._state.default_headers = [(b"date", date)]
+        self._state.default_lines = [b"date: %b\r\n" % date]
         now = loop.time()
         for connection in tuple(self._state.guarded):
             connection.check(now)

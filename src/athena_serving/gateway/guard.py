@@ -86,6 +86,8 @@ class DoorState(ServerState):
         super().__init__()
         self.limits = limits
         self.retiring = False
+        self.default_lines: list[bytes] = []
+        """`default_headers` as they are written."""
         self.guarded = Connections()
         self.connections = cast("set[Protocols]", self.guarded)
 

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from athena_serving.errors import WrapperNotLoadable
+from athena_serving.errors import UsageError, WrapperNotLoadable
 from athena_serving.settings import Hosted
 from athena_serving.supervisor.places import Place, State
 from athena_serving.wire.control import Install, Loaded, TakeOver, ToDoor
@@ -142,13 +142,18 @@ class Fleet:
     # ── what places tell ──────────────────────────────────────────────────────────────────────────
 
     def on_loaded(self, place: Place, loaded: Loaded) -> None:
-        """A worker has read its wrapper. Raises `UsageError` if its name is another's."""
+        """A worker has read its wrapper. Raises `UsageError` if its name is another's, or not what it was."""
         generation = self._of(place)
         if generation is None:
             return
-        if self.name != loaded.service or self._count == 1:
-            self._claim(self, loaded.service)
-            self.name, self.is_named = loaded.service, True
+        if self.is_named and loaded.service != self.name:
+            raise UsageError(
+                f"service {self.name!r} cannot become {loaded.service!r} while it is served",
+                where=str(self.hosted.path),
+                help="give it back its name, or start the server anew",
+            )
+        self._claim(self, loaded.service)
+        self.name, self.is_named = loaded.service, True
         place.rename(f"{self.name}-{place.index}")
         if not generation.is_installed:
             generation.document = loaded.document

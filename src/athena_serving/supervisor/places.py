@@ -22,6 +22,7 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Final, Protocol
 
+from athena_serving.errors import UsageError
 from athena_serving.kit import memory
 from athena_serving.kit.backoff import Backoff
 from athena_serving.settings import Hosted
@@ -280,7 +281,7 @@ class Place:
             case Loaded() as loaded:
                 self._house.on_loaded(self, loaded)
             case Ready(seconds):
-                if self._leaving.is_set():
+                if self._leaving.is_set() or self.failure is not None:
                     return
                 self.ready_since = time.monotonic()
                 self._become(State.READY, "ready")
@@ -352,6 +353,12 @@ class Place:
             if (is_silent and bool(running)) != self.is_busy:
                 self.is_busy = not self.is_busy
                 self._house.on_change()
+
+    def refuse(self, error: UsageError) -> None:
+        """Its wrapper loads, but cannot be served: end it as if it had said so itself."""
+        self.failure = Failed("load", error.message, error.where, error.help)
+        if self._child is not None:
+            self._child.kill()
 
     def cut_off(self) -> None:
         """A door has lost its link to the worker, mostly since that died. One that lives nobody can call: end it."""

@@ -261,7 +261,7 @@ class Supervisor:
         try:
             self._fleet_of(place).on_loaded(place, loaded)
         except UsageError as error:
-            self._fail(error)
+            place.refuse(error)
 
     def on_ready(self, place: Place) -> None:
         """A worker can be called."""
