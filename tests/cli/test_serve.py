@@ -128,7 +128,7 @@ def test_field_that_makes_no_schema_is_named(tmp_path: Path) -> None:
 def test_name_of_the_servers_own_path_is_refused(tmp_path: Path) -> None:
     """A service cannot take a path that the door answers itself."""
     said = refused(tmp_path, f'{FIELDS}\n\nclass Wrapper(WrapperBase):\n    serviceId = "metrics"{END}')
-    assert said.code == 2
+    assert said.code == 3
     assert said.error == "a service cannot be called 'metrics': that path is the server's own"
     assert said.where.endswith("wrapper.py")
     assert "serviceId" in said.help
@@ -137,7 +137,7 @@ def test_name_of_the_servers_own_path_is_refused(tmp_path: Path) -> None:
 def test_two_services_of_one_name_are_both_named(tmp_path: Path) -> None:
     """Both files are named, and the way out."""
     said = refused(tmp_path, [ECHO, ECHO])
-    assert (said.code, said.error) == (2, "two services are called 'echo'")
+    assert (said.code, said.error) == (3, "two services are called 'echo'")
     assert {f"{tmp_path / place / 'wrapper.py'}" for place in ("service-0", "service-1")} == set(
         said.where.split(" and ")
     )

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -10,6 +11,41 @@ from tests.integration.actor import ask
 from tests.serving import Json, Server, eventually, request_of, text_of
 
 JSON = {"content-type": "application/json"}
+
+
+COROUTINES = """
+import asyncio
+from athena_serving.sdk import Response, ResponseData, StringBodyField, WrapperBase
+
+
+class UserRequest:
+    data = StringBodyField(key="data")
+
+
+class UserResponse:
+    result = StringBodyField(key="result")
+
+
+class Wrapper(WrapperBase):
+    serviceId = "actor"
+    requestCls = UserRequest()
+    responseCls = UserResponse()
+
+    async def wrapperOnceExec(self, params, reqData):
+        told = reqData.get("data").data.decode()
+        raised = {"exit": SystemExit, "cancel": asyncio.CancelledError, "interrupt": KeyboardInterrupt}.get(told)
+        await asyncio.sleep(0)
+        if raised:
+            raise raised
+        return Response([ResponseData(key="result", data=told)])
+"""
+
+
+@pytest.fixture(scope="module")
+def coroutines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose wrapper is a coroutine."""
+    with Server(tmp_path_factory.mktemp("coroutines"), COROUTINES) as server:
+        yield server
 
 
 def post(server: Server, content: bytes, kind: str = "application/json") -> httpx.Response:
@@ -172,6 +208,16 @@ def test_server_serves_on_after_all_that(actor: Server) -> None:
         actor.call("actor", told)
     assert actor.call("actor", "still here")[0] == 200
     assert actor.workers() == before
+
+
+@pytest.mark.parametrize("told", ["exit", "cancel", "interrupt"])
+def test_coroutine_ends_its_own_call_only(coroutines: Server, told: str) -> None:
+    """What a coroutine raises, be it SystemExit or a CancelledError that nobody asked for, fails that call alone."""
+    before = coroutines.workers()
+    status, body = coroutines.call("actor", told)
+    assert (status, body["header"]["code"]) == (502, 10909)
+    assert coroutines.call("actor", "hi")[0] == 200
+    assert coroutines.workers() == before
 
 
 def test_malformed_http_is_answered(actor: Server) -> None:

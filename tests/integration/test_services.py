@@ -81,6 +81,22 @@ def test_folder_of_another_name_is_no_claim(tmp_path: Path) -> None:
         assert server.call("actor", "hi")[0] == 200
 
 
+@pytest.mark.parametrize("name", ["other", "actor"])
+def test_reload_cannot_rename_a_service(tmp_path: Path, name: str) -> None:
+    """A rolling restart onto another name, free or taken, fails: the old workers stay, the note says why."""
+    with Server(tmp_path, [ECHO, ACTOR]) as server:
+        before = server.workers("echo")
+        wrapper = tmp_path / "service-0" / "wrapper.py"
+        wrapper.write_text(ECHO.replace('serviceId = "echo"', f'serviceId = "{name}"'))
+        server.kill(signal.SIGHUP)
+        health = server.wait_for(lambda health: health["services"]["echo"].get("note"))
+        assert f"service 'echo' cannot become '{name}' while it is served" in health["services"]["echo"]["note"]
+        eventually(lambda: server.workers("echo") == before, what="the old workers alone")
+        assert server.call("echo", "hi")[0] == 200
+        assert server.call("actor", "hi")[0] == 200
+        assert server.get("/nothing").json()["services"] == ["actor", "echo"]
+
+
 def test_early_service_is_served_while_another_loads(tmp_path: Path) -> None:
     """A service can be called as soon as it is ready, though the server as a whole is not."""
     gate = tmp_path / "gate"
@@ -95,10 +111,25 @@ def test_early_service_is_served_while_another_loads(tmp_path: Path) -> None:
         assert server.call("actor", "hi")[0] == 200
 
 
+def test_new_door_opens_when_it_knows_what_there_is(tmp_path: Path) -> None:
+    """Who calls while a dead door is replaced waits for the answer; nobody is told that the service does not exist."""
+
+    def ask() -> int:
+        try:
+            return server.call("echo", "hi")[0]
+        except httpx.TransportError:  # it went to the old door
+            return 0
+
+    with Server(tmp_path, ECHO) as server:
+        for _ in range(3):
+            os.kill(server.door(), signal.SIGKILL)
+            assert eventually(ask, what="an answer") == 200
+
+
 def test_calls_of_one_service_do_not_wait_for_the_other(two: Server) -> None:
     """A slow service holds up nobody but its own callers."""
     with ThreadPoolExecutor() as threads:
-        slow = [threads.submit(two.call, "echo", "sleep 1") for _ in range(4)]
+        slow = [threads.submit(two.call, "echo", "sleep 1") for _ in range(2)]
         eventually(lambda: two.total("athena_calls_running", service="echo") == 2, what="the slow calls")
         started = time.monotonic()
         assert two.call("actor", "quick")[0] == 200

@@ -5,6 +5,8 @@ import asyncio
 import os
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -304,3 +306,38 @@ async def test_channel_may_be_closed_from_within(pair: Pair) -> None:
     async with asyncio.timeout(10):
         await ended.wait()
     assert heard == [b"stop"]
+
+
+async def test_dead_peer_is_heard_to_the_end(pair: Pair) -> None:
+    """Whoever knows that the peer is dead takes what it wrote and closes, without waiting for the loop."""
+    pair[0].sendall(written(b"one") + written(b"two") + written(b"half")[:-1])
+    ours, ear = started(pair[1])
+    ours.finish()
+    assert [message for message, _ in ear.messages] == [b"one", b"two"]
+    assert ear.closed == 1
+    ours.finish()
+    assert ear.closed == 1
+
+
+async def test_channel_that_was_never_started_can_be_closed(pair: Pair) -> None:
+    """There is nobody to tell."""
+    one = AsyncChannel(pair[0])
+    one.close()
+    assert one.is_closed
+
+
+def test_descriptors_never_take_the_place_of_a_standard_stream() -> None:
+    """Where standard output is closed, whoever prints must not write into what a peer has passed."""
+    code = """
+import os, socket
+from athena_serving.kit import descriptors
+ours, theirs = socket.socketpair()
+passed, _ = os.pipe()
+descriptors.send(ours, [b"x"], [passed])
+os.close(0), os.close(1)
+(got,) = descriptors.receive(theirs, 10)[1]
+os.write(2, f"{got > 2} {os.readlink('/proc/self/fd/0')} {os.readlink('/proc/self/fd/1')}".encode())
+os._exit(0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, check=False)
+    assert done.stderr == b"True /dev/null /dev/null"
