@@ -65,20 +65,15 @@ class FakeMember(Member):
         self.calls: dict[str, asyncio.Future[Ending | None]] = {}
         """What runs, by sid, in the order it came."""
 
-    @property
-    def load(self) -> int:
-        """Calls that run or are promised."""
-        return len(self.calls) + self._reserved
-
     async def serve(self, call: Call, send: Send) -> Ending | None:  # noqa: ARG002  # nothing is answered
         """Run until `end`, or until the test cancels the caller."""
-        self._reserved -= 1
         running: asyncio.Future[Ending | None] = asyncio.get_running_loop().create_future()
         self.calls[call.sid] = running
         try:
             return await running
         finally:
             del self.calls[call.sid]
+            self.load -= 1
             self._on_change(self)
 
     async def end(self, sid: str, ending: Ending | None = None) -> Self:

@@ -266,5 +266,5 @@ def _check(house: House) -> None:
     assert crew.admission.seats == sum(m.seats for m in crew.members if not m.is_retiring)
     assert all(m.load <= m.limit for m in crew.members)
     if crew.queue:
-        assert not any(m.is_free for m in crew.members if not m.is_retiring)
+        assert not any(m.load < m.limit for m in crew.members if not m.is_retiring)
         assert crew.members

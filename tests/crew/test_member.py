@@ -86,7 +86,7 @@ async def test_worker_that_died_between_promise_and_call() -> None:
     one.reserve()
     one.on_lost(is_broken=False)
     assert await one.serve(call(), no_taker) is Ending.DROPPED
-    assert (one.load, one.is_free, link.begun) == (0, False, [])
+    assert (one.load, one.is_gone, link.begun) == (0, True, [])
 
 
 @pytest.mark.parametrize("kind", [Kind.BEGIN, Kind.HELLO, Kind.CANCEL, Kind.CREDIT])

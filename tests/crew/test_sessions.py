@@ -42,13 +42,17 @@ def test_table_has_room_for_its_window() -> None:
 
 
 async def test_steps_come_before_the_end() -> None:
-    """What was pushed is taken out in order, then how the session ended."""
+    """What was pushed is taken out in order, then how the session ended; each wakes who waits."""
     session = Sessions(first_slot=0, window=1).open(call())
+    changed = session.changed()
     session.push(Reply(status=Status.BEGIN))
     session.push(Reply(status=Status.CONTINUE))
+    assert changed.done()
+    changed = session.changed()
     session.finish(Ending.DIED)
-    got = [await session.next() for _ in range(3)]
-    assert [one.status if isinstance(one, Reply) else one for one in got] == [0, 1, Ending.DIED]
+    assert changed.done()
+    assert [reply.status for reply in session.replies] == [0, 1]
+    assert session.ending is Ending.DIED
 
 
 @dataclass
@@ -102,7 +106,7 @@ class Table(RuleBasedStateMachine):
 
     # ── what callers do ───────────────────────────────────────────────────────────────────────────
 
-    @precondition(lambda self: self.member.is_free)
+    @precondition(lambda self: self.member.load < self.member.limit and not self.member.is_gone)
     @rule()
     def begin(self) -> None:
         """A call comes."""

@@ -42,9 +42,12 @@ class Crew:
 
     def check(self) -> None:
         """Could a call come in now? Asked before its body is read. Raises `QueueFull`, `Unavailable`."""
-        if not self.admission.seats:
+        admission = self.admission
+        if admission.inside < admission.seats:
+            return
+        if not admission.seats:
             raise self._nobody()
-        self.admission.check()
+        admission.check()
 
     async def serve(self, call: Call, send: Send) -> None:
         """Run a call. Raises `QueueFull`, `Unavailable`, `WorkerDied`."""
@@ -88,8 +91,10 @@ class Crew:
             if not self.members:
                 self.queue.dismiss(self._nobody())
             return
-        self._dispatch(member)
-        self._settle(member)
+        if self.queue:
+            self._dispatch(member)
+        if member.is_retiring:
+            self._settle(member)
 
     # ── dispatch ──────────────────────────────────────────────────────────────────────────────────
 
@@ -99,7 +104,7 @@ class Crew:
             return None
         best: Member | None = None
         for member in self.members:
-            if self._may_have(member) and (best is None or member.load < best.load):
+            if (best is None or member.load < best.load) and self._may_have(member):
                 best = member
         if best is not None:
             best.reserve()
@@ -122,7 +127,7 @@ class Crew:
             self.queue.serve(member)
 
     def _may_have(self, member: Member) -> bool:
-        return member.is_free and (not member.is_retiring or all(m.is_retiring for m in self.members))
+        return member.load < member.limit and (not member.is_retiring or all(m.is_retiring for m in self.members))
 
     def _settle(self, member: Member) -> None:
         if member.is_retiring and not member.load and not (self.queue and self._may_have(member)):

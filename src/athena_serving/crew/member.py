@@ -10,11 +10,13 @@ from athena_serving.crew.link import WorkerLink
 from athena_serving.crew.sessions import Ending, Session, Sessions
 from athena_serving.wire import frames
 from athena_serving.wire.frames import BadFrame, Frame, Kind
-from athena_serving.wire.messages import Call, Reply, Send
+from athena_serving.wire.messages import Call, Send
 from athena_serving.wire.page import Page
 
 Changed = Callable[["Member"], None]
 
+_END: Final = int(Kind.END)
+_ANSWERS: Final = frozenset({_END, int(Kind.PIECE)})
 WORTH: Final = 10_000
 """Microseconds of user code that may stand ahead of a call at a worker while another worker's seat may be free."""
 
@@ -36,7 +38,8 @@ class Member:
         self._sessions = Sessions(first_slot=first_slot, window=window, after=time.monotonic_ns())
         self._on_change = on_change
         self._link: WorkerLink | None = None
-        self._reserved = 0
+        self.load = 0
+        """Calls that are with it or promised to it."""
         self._user_us = 0.0
 
     def connect(self, data: socket.socket, side: socket.socket, *, max_frame: int) -> None:
@@ -44,23 +47,13 @@ class Member:
         self._link = WorkerLink(data, side, self, max_frame=max_frame)
         self._link.start()
 
-    @property
-    def load(self) -> int:
-        """Calls that are with it or promised to it."""
-        return len(self._sessions) + self._reserved
-
-    @property
-    def is_free(self) -> bool:
-        """May one more call be sent?"""
-        return not self.is_gone and self.load < self.limit
-
     def reserve(self) -> None:
         """Promise it a call that will be sent or `release`d."""
-        self._reserved += 1
+        self.load += 1
 
     def release(self) -> None:
         """The promised call is not coming."""
-        self._reserved -= 1
+        self.load -= 1
         self._on_change(self)
 
     async def serve(self, call: Call, send: Send) -> Ending | None:
@@ -68,19 +61,22 @@ class Member:
 
         Cancelled, it tells the worker so and unwinds at once; the seat stays taken until the worker lets go.
         """
-        self._reserved -= 1
-        if self._link is None or self.is_gone:
-            self._on_change(self)
+        link = self._link
+        if link is None or self.is_gone:
+            self.release()
             return Ending.DROPPED
         session = self._sessions.open(call)
+        replies = session.replies
         try:
-            self._link.begin(session.stream, session.slot, call)
+            link.begin(session.stream, session.slot, call)
             while True:
-                reply = await session.next()
-                if isinstance(reply, Ending):
-                    return reply
-                await send(reply)
-                if reply.is_last:
+                if not replies:
+                    if session.ending is not None:
+                        return session.ending
+                    await session.changed()
+                    continue
+                await send(replies.popleft())
+                if session.is_over and not replies and session.ending is None:
                     return None
         except BaseException as error:
             self._abandon(
@@ -98,13 +94,13 @@ class Member:
     def on_frame(self, frame: Frame) -> None:
         """A step of an answer, or that a call was dropped."""
         session = self._sessions.get(frame.stream)
-        if frame.kind in (Kind.PIECE, Kind.END):
+        kind = frame.kind
+        if kind in _ANSWERS:
             self._answered(session, frame)
-        elif frame.kind == Kind.DROPPED:
-            if session is not None:
-                self._end(session, Ending.DROPPED)
-        else:
-            raise BadFrame(f"kind {frame.kind} from a worker")
+        elif kind != Kind.DROPPED:
+            raise BadFrame(f"kind {kind} from a worker")
+        elif session is not None:
+            self._end(session, Ending.DROPPED)
 
     def on_lost(self, *, is_broken: bool) -> None:
         """The worker is gone: end its sessions by what its page says, if that is its last word."""
@@ -120,16 +116,19 @@ class Member:
         reply, _ = frames.read_step(frame, read_block=take)
         if session is None:
             return
-        if reply.is_last:
+        is_last = frame.kind == _END
+        if is_last:
             self._sessions.close(session)
-            self._learn(reply)
+            self.load -= 1
+            self._learn(reply.user_us)
         if not session.is_abandoned:
             session.push(reply)
-        if reply.is_last:
+        if is_last:
             self._on_change(self)
 
     def _end(self, session: Session, ending: Ending) -> None:
         self._sessions.close(session)
+        self.load -= 1
         session.finish(ending)
         if not self.is_gone:
             self._on_change(self)
@@ -140,12 +139,12 @@ class Member:
         session.is_abandoned = True
         self._link.cancel(session.stream, reason)
 
-    def _learn(self, reply: Reply) -> None:
+    def _learn(self, user_us: int) -> None:
         """How far ahead to send.
 
         Quick calls are sent ahead, so that the worker never waits for us; slow ones are not, so that none stands behind
         a slow one while another worker is free.
         """
-        self._user_us += (reply.user_us - self._user_us) * 0.1 if self._user_us else reply.user_us + 1.0
-        ahead = int(WORTH / max(self._user_us, 1.0)) * self.seats
-        self.limit = min(self._window, self.seats + ahead)
+        mean = self._user_us
+        self._user_us = mean = mean + (user_us - mean) * 0.1 if mean else user_us + 1.0
+        self.limit = min(self._window, self.seats + int(WORTH / (mean + 1.0)) * self.seats)

@@ -18,7 +18,7 @@ class Queue(Generic[T]):
 
     def __bool__(self) -> bool:
         """Does anybody wait?"""
-        return any(not waiter.done() for waiter in self._waiters)
+        return bool(self._waiters) and any(not waiter.done() for waiter in self._waiters)
 
     def join(self) -> "asyncio.Future[T]":
         """Stand at the end of the queue; await what is returned."""

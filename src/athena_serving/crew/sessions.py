@@ -28,7 +28,7 @@ class Ending(Enum):
 class Session:
     """One call at one worker. Replies are pushed in by the link and taken out by the call's coroutine."""
 
-    __slots__ = ("_replies", "_waiter", "call", "ending", "is_abandoned", "is_over", "slot", "stream")
+    __slots__ = ("_waiter", "call", "ending", "is_abandoned", "is_over", "replies", "slot", "stream")
 
     def __init__(self, call: Call, stream: int, slot: int) -> None:
         self.call = call
@@ -37,34 +37,28 @@ class Session:
         self.is_over = False
         self.is_abandoned = False
         self.ending: Ending | None = None
-        self._replies: deque[Reply] = deque()
+        self.replies: deque[Reply] = deque()
+        """Steps of the answer that nobody has taken yet."""
         self._waiter: asyncio.Future[None] | None = None
 
     def push(self, reply: Reply) -> None:
         """A step of the answer has come."""
-        self._replies.append(reply)
-        self._wake()
+        self.replies.append(reply)
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def finish(self, ending: Ending) -> None:
         """The session ended without an answer."""
         self.ending = ending
-        self._wake()
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
-    async def next(self) -> Reply | Ending:
-        """The next step of the answer, or how the session ended without one."""
-        while not self._replies:
-            if self.ending is not None:
-                return self.ending
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        return self._replies.popleft()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+    def changed(self) -> "asyncio.Future[None]":
+        """Await it where there is neither a reply nor an ending: then there will be."""
+        self._waiter = waiter = asyncio.get_running_loop().create_future()
+        return waiter
 
 
 class Sessions:

@@ -1,7 +1,7 @@
 """What the door counts, in its shared page, where it outlives the door. supervisor/metrics.py explains the names."""
 
 from bisect import bisect_left
-from typing import Final
+from typing import Final, Protocol
 
 from athena_serving.wire.page import Page
 
@@ -12,19 +12,19 @@ STAGES: Final = ("read", "decode", "wait", "user", "encode", "total")
 """read the body · check and decode it · queue, dispatch and way there and back · user code · encode · all."""
 
 
-class _Histogram:
-    """Buckets are kept apart and summed up by whoever reads: one store an observation, not one a bucket."""
+class Ended(Protocol):
+    """What is counted of a call that ended."""
 
-    def __init__(self, page: Page, name: str, labels: str) -> None:
-        bounds = [f"{bound:g}" for bound in BOUNDS] + ["+Inf"]
-        self._values = page.values
-        self._buckets = [page.counter(f'{name}_bucket{{{labels},le="{bound}"}}') for bound in bounds]
-        self._sum = page.counter(f"{name}_sum{{{labels}}}")
-
-    def observe(self, seconds: float) -> None:
-        """Count one duration."""
-        self._values[self._buckets[bisect_left(BOUNDS, seconds)]] += 1.0
-        self._values[self._sum] += seconds
+    code: int
+    status: int
+    bytes_in: int
+    bytes_out: int
+    user_us: int
+    started: float
+    read_at: float
+    decoded_at: float
+    answered_at: float
+    """0 if user code did not answer."""
 
 
 class Meter:
@@ -38,9 +38,8 @@ class Meter:
         self._dropped = page.counter(f'athena_dropped_calls_total{{service="{self._service}"}}')
         self._bytes_in = page.counter(f'athena_request_bytes_total{{service="{self._service}"}}')
         self._bytes_out = page.counter(f'athena_response_bytes_total{{service="{self._service}"}}')
-        self._stages = [
-            _Histogram(page, "athena_call_seconds", f'service="{self._service}",stage="{stage}"') for stage in STAGES
-        ]
+        self._stages = [_histogram(page, f'service="{self._service}",stage="{stage}"') for stage in STAGES]
+        """Per stage: indices of its buckets, and of its sum."""
 
     def entered(self) -> None:
         """A call has come."""
@@ -50,22 +49,33 @@ class Meter:
         """A call was cancelled while it waited here for a worker. Workers count those dropped there."""
         self._page.values[self._dropped] += 1.0
 
-    def answered(self, code: int, http: int, bytes_in: int, bytes_out: int) -> None:
+    def ended(self, exchange: Ended, now: float) -> None:
         """A call has its answer, or nobody waits for one."""
         values = self._page.values
-        index = self._codes.get((code, http))
+        outcome = (exchange.code, exchange.status)
+        index = self._codes.get(outcome)
         if index is None:
-            labels = f'service="{self._service}",code="{code}",status="{http}"'
-            index = self._codes[code, http] = self._page.counter(f"athena_calls_total{{{labels}}}")
+            labels = f'service="{self._service}",code="{exchange.code}",status="{exchange.status}"'
+            index = self._codes[outcome] = self._page.counter(f"athena_calls_total{{{labels}}}")
         values[index] += 1.0
         values[self._in_flight] -= 1.0
-        values[self._bytes_in] += bytes_in
-        values[self._bytes_out] += bytes_out
+        values[self._bytes_in] += exchange.bytes_in
+        values[self._bytes_out] += exchange.bytes_out
+        answered = exchange.answered_at
+        if not answered:
+            return
+        started, read, decoded, user = exchange.started, exchange.read_at, exchange.decoded_at, exchange.user_us / 1e6
+        stages = (read - started, decoded - read, answered - decoded - user, user, now - answered, now - started)
+        for (buckets, total), seconds in zip(self._stages, stages, strict=True):
+            values[buckets[bisect_left(BOUNDS, seconds)]] += 1.0
+            values[total] += seconds
 
-    def timed(self, seconds: tuple[float, ...]) -> None:
-        """How long each of `STAGES` took, for a call that user code answered."""
-        for histogram, value in zip(self._stages, seconds, strict=True):
-            histogram.observe(value)
+
+def _histogram(page: Page, labels: str) -> tuple[list[int], int]:
+    """Buckets are kept apart and summed up by whoever reads: one store an observation, not one a bucket."""
+    bounds = [f"{bound:g}" for bound in BOUNDS] + ["+Inf"]
+    buckets = [page.counter(f'athena_call_seconds_bucket{{{labels},le="{bound}"}}') for bound in bounds]
+    return buckets, page.counter(f"athena_call_seconds_sum{{{labels}}}")
 
 
 def label(text: str) -> str:

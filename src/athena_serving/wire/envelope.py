@@ -14,8 +14,7 @@ body is decoded the plain way instead: lifting may only ever make things faster.
 
 import re
 import secrets
-from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 import pybase64
@@ -122,10 +121,12 @@ def _read(body: Body, schema: Schema, strings: Strings) -> Request:
     """The request in `body`; takes every stand-in that is a data field out of `strings`."""
     members = _parse(body)
     is_ascii = body.isascii() and (b"\\" not in body or b"\\u" not in body)  # one byte is found much faster than two
-    _check(members, schema, strings, is_ascii=is_ascii)
+    problems = schema.check(members, is_ascii=is_ascii) + _misfits(members, schema, strings, is_ascii=is_ascii)
+    if problems:
+        raise BadRequest(f"parameter schema validate error: {explain(problems)}", problems=problems)
     schema.fill(members)
-    pieces = _pieces(_object(members, "payload"), schema, strings)
-    headers = {key: value if type(value) is str else text(value) for key, value in _object(members, "header").items()}
+    pieces = _pieces(_object(members, "payload"), schema, strings)  # which may be there only now
+    headers = _texts(_object(members, "header"))
     # ASF takes `appid` before `app_id`, and hands it on under that name.
     headers["appid"] = app = headers.get("appid") or headers.get("app_id", "")
     if not app:
@@ -152,22 +153,29 @@ def _object(members: Members, key: str) -> Members:
     return found if type(found) is dict else {}
 
 
-def _check(members: Members, schema: Schema, strings: Strings, *, is_ascii: bool) -> None:
-    problems = schema.check(members, is_ascii=is_ascii)
+def _texts(members: Members) -> dict[str, str]:
+    """Members as strings, in place: it is our own copy of what came (http-api.md 6.3)."""
+    for key, value in members.items():
+        if type(value) is not str:
+            members[key] = text(value)
+    return cast("dict[str, str]", members)
+
+
+def _misfits(members: Members, schema: Schema, strings: Strings, *, is_ascii: bool) -> tuple[Problem, ...]:
+    """Data fields that are too short or too long, in bytes of what was sent."""
     payload = _object(members, "payload")
-    for stream, bounds in schema.lengths.items():
+    problems: tuple[Problem, ...] = ()
+    for stream, (least, most) in schema.lengths.items():
+        block = payload.get(stream)
         key = DATA_KEYS[schema.inputs[stream]]
-        value = _object(payload, stream).get(key)
+        value = block.get(key) if type(block) is dict else None
         if type(value) is not str:
             continue
         length = strings[value].length if value in strings else len(value) if is_ascii else len(value.encode())
-        if not bounds.least <= length <= bounds.most:
-            limit = (
-                f"larger or equal than {bounds.least}" if length < bounds.least else f"less or equal than {bounds.most}"
-            )
+        if not least <= length <= most:
+            limit = f"larger or equal than {least}" if length < least else f"less or equal than {most}"
             problems += (Problem(f"/payload/{stream}/{key}", f"length must be {limit}"),)
-    if problems:
-        raise BadRequest(f"parameter schema validate error: {explain(problems)}", problems=problems)
+    return problems
 
 
 def _pieces(payload: Members, schema: Schema, strings: Strings) -> list[Piece]:
@@ -178,11 +186,12 @@ def _pieces(payload: Members, schema: Schema, strings: Strings) -> list[Piece]:
         if type(block) is not dict:
             continue
         key = DATA_KEYS[kind]
-        value = block.pop(key, None)
-        lifted = strings.pop(value, None) if type(value) is str else None
-        data = lifted.data if lifted else _from_base64(text(value), stream, key)
-        desc = {name: one if type(one) is str else text(one) for name, one in block.items()}
-        pieces.append(Piece(stream, kind, desc=desc, data=data))
+        value = block.pop(key, "")
+        if type(value) is not str:
+            value = text(value)
+        lifted = strings.pop(value, None) if strings else None
+        data = lifted.data if lifted else _from_base64(value, stream, key)
+        pieces.append(Piece(stream, kind, desc=_texts(block), data=data))
     return pieces
 
 
@@ -233,16 +242,17 @@ def _wishes(parameter: Members, schema: Schema) -> tuple[dict[str, str], list[Ex
     """
     params: dict[str, str] = {}
     asked: dict[str, Expect] = {}
+    outputs = schema.outputs
     for name in schema.names:
         for key, value in _object(parameter, name).items():
-            if key not in schema.outputs:
+            if key not in outputs:
                 params[key] = value if type(value) is str else text(value)
             elif type(value) is dict:
-                desc = {name: one if type(one) is str else text(one) for name, one in value.items()}
-                asked[key] = Expect(key, schema.outputs[key], desc)
-    for key, kind in schema.outputs.items():
-        if key not in asked:
-            asked[key] = Expect(key, kind, schema.defaults[key])
+                asked[key] = Expect(key, outputs[key], _texts(value))
+    if len(asked) < len(outputs):
+        for key, kind in outputs.items():
+            if key not in asked:
+                asked[key] = Expect(key, kind, schema.defaults[key])
     return params, [*asked.values()]
 
 
@@ -259,6 +269,12 @@ class Opening(NamedTuple):
     """Does the caller want data that is JSON as it stands?"""
 
 
+SMALL = 1024
+"""Bytes of an opening that is kept for the next answer."""
+MOST_OPENINGS = 1024
+_openings: dict[tuple[Schema, str, int, Attributes], Opening] = {}
+
+
 def encode(sid: str, reply: Reply, expects: list[Expect], schema: Schema) -> bytes:
     """The body of a success: every output with its attributes and its data.
 
@@ -272,7 +288,8 @@ def encode(sid: str, reply: Reply, expects: list[Expect], schema: Schema) -> byt
         _encode(sid),
         b'},"payload":{',
     ]
-    for piece in {piece.key: piece for piece in reply.pieces}.values():
+    pieces = reply.pieces
+    for piece in pieces if len(pieces) < 2 else {piece.key: piece for piece in pieces}.values():
         if schema.outputs.get(piece.key) != piece.type:
             raise _undeclared(piece, schema)
         desc = wanted.get(piece.key, {})
@@ -284,16 +301,22 @@ def encode(sid: str, reply: Reply, expects: list[Expect], schema: Schema) -> byt
             parts += (piece.data, b"},")
         else:
             parts += (b'"', pybase64.b64encode(piece.data), b'"},')
-    if reply.pieces:
+    if pieces:
         parts[-1] = parts[-1][:-1]  # the last comma
     parts.append(b"}}")
     return b"".join(parts)
 
 
 def _open(schema: Schema, key: str, status: int, attributes: Attributes) -> Opening:
-    # Callers choose the attributes: only what is small may stay in the cache.
-    make = _cached_opening if sum(len(name) + len(value) for name, value in attributes) < 512 else _opening
-    return make(schema, key, status, attributes)
+    place = (schema, key, status, attributes)
+    opening = _openings.get(place)
+    if opening is None:
+        opening = _opening(schema, key, status, attributes)
+        if len(opening.json) <= SMALL:  # callers choose the attributes: only what is small may stay, and not for ever
+            if len(_openings) >= MOST_OPENINGS:
+                _openings.clear()
+            _openings[place] = opening
+    return opening
 
 
 def _opening(schema: Schema, key: str, status: int, attributes: Attributes) -> Opening:
@@ -305,8 +328,6 @@ def _opening(schema: Schema, key: str, status: int, attributes: Attributes) -> O
     json = _encode(key) + b":{" + members + _encode(data_key) + b":"
     return Opening(json, embeds_json=said.get("format") == "json")
 
-
-_cached_opening = lru_cache(maxsize=1024)(_opening)
 
 _NUMBERS = {
     "integer": re.compile(r"-?(0|[1-9][0-9]*)"),

@@ -108,12 +108,6 @@ class _PieceHead(msgspec.Struct, array_like=True, gc=False):
     block: int = INLINE
 
 
-class _ExpectHead(msgspec.Struct, array_like=True, gc=False):
-    key: str
-    type: int
-    desc: dict[str, str]
-
-
 class _Begin(msgspec.Struct, array_like=True, gc=False):
     sid: str
     service: str
@@ -122,7 +116,7 @@ class _Begin(msgspec.Struct, array_like=True, gc=False):
     headers: dict[str, str]
     params: dict[str, str]
     pieces: list[_PieceHead]
-    expects: list[_ExpectHead]
+    expects: list[Expect]
     traceparent: str
 
 
@@ -158,27 +152,29 @@ def frame(
 def begin(stream: int, slot: int, call: Call, *, now: float, blocks: Sequence[int] = ()) -> list[Buffer]:
     """Open a stream with a call and its first step. `blocks[i]` tells where piece i's data are; none means inline."""
     pieces, data = _pack(call.pieces, blocks)
-    expects = [_ExpectHead(e.key, e.type, e.desc) for e in call.expects]
-    head = _Begin(
-        call.sid,
-        call.service,
-        call.app,
-        call.expires - now,
-        call.headers,
-        call.params,
-        pieces,
-        expects,
-        call.traceparent,
+    # As a tuple: the bytes are those of a `_Begin`, for the price of no object.
+    head = _encode(
+        (
+            call.sid,
+            call.service,
+            call.app,
+            call.expires - now,
+            call.headers,
+            call.params,
+            pieces,
+            call.expects,
+            call.traceparent,
+        )
     )
-    return frame(Kind.BEGIN, stream, _encode(head), data=data, flags=LAST if call.last else 0, slot=slot)
+    return frame(Kind.BEGIN, stream, head, data=data, flags=LAST if call.last else 0, slot=slot)
 
 
 def step(stream: int, reply: Reply, load: Load, *, blocks: Sequence[int] = ()) -> list[Buffer]:
     """One step of an answer: END if it is the last, else PIECE."""
     pieces, data = _pack(reply.pieces, blocks)
-    head = _Step(reply.status, pieces, reply.code, reply.message, reply.user_us, load)
+    head = _encode((reply.status, pieces, reply.code, reply.message, reply.user_us, load))
     last = reply.is_last
-    return frame(Kind.END if last else Kind.PIECE, stream, _encode(head), data=data, flags=LAST if last else 0)
+    return frame(Kind.END if last else Kind.PIECE, stream, head, data=data, flags=LAST if last else 0)
 
 
 def hello(value: Hello) -> bytes:
@@ -206,12 +202,16 @@ def signal(kind: Kind, number: int = 0) -> bytes:
     return b"".join(frame(kind, number, b""))
 
 
-def _pack(pieces: Sequence[Piece], blocks: Sequence[int]) -> tuple[list[_PieceHead], list[Buffer]]:
-    heads: list[_PieceHead] = []
+_PieceTuple = tuple[str, int, int, dict[str, str], int, int]
+"""The fields of a `_PieceHead`."""
+
+
+def _pack(pieces: Sequence[Piece], blocks: Sequence[int]) -> tuple[list[_PieceTuple], list[Buffer]]:
+    heads: list[_PieceTuple] = []
     data: list[Buffer] = []
     for index, piece in enumerate(pieces):
         block = blocks[index] if blocks else INLINE
-        heads.append(_PieceHead(piece.key, piece.type, piece.status, piece.desc, len(piece.data), block))
+        heads.append((piece.key, piece.type, piece.status, piece.desc, len(piece.data), block))
         if block == INLINE:
             data.append(piece.data)
     return heads, data
@@ -284,7 +284,6 @@ def no_blocks(number: int, size: int) -> bytes | memoryview:
 def read_begin(frame: Frame, *, now: float, read_block: ReadBlock = no_blocks) -> Call:
     """The call of a BEGIN frame; its deadline on this process's clock. Raises `BadFrame`."""
     head = _head(_decode_begin, frame)
-    expects = [Expect(e.key, e.type, e.desc) for e in head.expects]
     return Call(
         sid=Sid(head.sid),
         service=head.service,
@@ -293,7 +292,7 @@ def read_begin(frame: Frame, *, now: float, read_block: ReadBlock = no_blocks) -
         headers=head.headers,
         params=head.params,
         pieces=_unpack(head.pieces, frame.data, read_block),
-        expects=expects,
+        expects=head.expects,
         last=bool(frame.flags & LAST),
         traceparent=head.traceparent,
     )

@@ -49,8 +49,8 @@ class Piece(msgspec.Struct, gc=False):
     data: bytes | bytearray | memoryview = b""
 
 
-class Expect(msgspec.Struct, gc=False):
-    """One output that the caller wants, with the attributes it wants it in."""
+class Expect(msgspec.Struct, array_like=True, gc=False):
+    """One output that the caller wants, with the attributes it wants it in. Travels in frames as it is."""
 
     key: str
     type: int = 0

@@ -29,6 +29,8 @@ from athena_serving.wire.messages import DATA_KEYS, DataType
 Node = Mapping[str, object]
 """A piece of a schema document."""
 
+_MUTABLE = (dict, list)
+
 MOST_PROBLEMS = 64
 """Problems named in one answer: a request of a million unknown fields must not be answered with a million lines."""
 
@@ -121,8 +123,9 @@ class Schema:
             for step in parent:
                 holder = holder.get(step) if type(holder) is dict else None
             if type(holder) is dict:
-                for key in members.keys() - holder.keys():
-                    holder[key] = copy.deepcopy(members[key])
+                for key, value in members.items():
+                    if key not in holder:
+                        holder[key] = copy.deepcopy(value) if type(value) in _MUTABLE else value
 
     def check(self, request: object, *, is_ascii: bool = False) -> tuple[Problem, ...]:
         """What is wrong with `request`: every problem with its place, none if it is right.

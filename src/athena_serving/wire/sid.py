@@ -19,12 +19,17 @@ class Sids:
         # Two characters of the port, as ASF has it; a port of one digit made it panic.
         self._tail = f"{packed[-2:].hex():0>4}{port:02}"[:6] + "2"
         self._count = 0
+        self._moment = -1
+        self._end = ""
 
     def next(self, now: float) -> Sid:
         """A new id. `now` is Unix time in seconds."""
         # 16 bits, from 1: with the time in milliseconds no two are alike below 65 million calls a second.
-        self._count = (self._count + 1) & 0xFFFF
-        return Sid(f"{self._head}{self._count:04x}{self._location}{int(now * 1000):011x}{self._tail}")
+        self._count = count = (self._count + 1) & 0xFFFF
+        moment = int(now * 1000)
+        if moment != self._moment:
+            self._moment, self._end = moment, f"{self._location}{moment:011x}{self._tail}"
+        return Sid(f"{self._head}{count:04x}{self._end}")
 
 
 def _pack(ip: str) -> bytes:
