@@ -33,7 +33,6 @@ class Thing:
 
     def __init__(self) -> None:
         self.started = asyncio.get_running_loop().time()
-        self.is_over = False
         self.grown: list[float] = []
 
     def grow_old(self) -> None:
@@ -53,7 +52,7 @@ def test_what_lives_on_grows_old_once(loop: Loop) -> None:
     """At `age` seconds, at most a quarter late."""
 
     async def run() -> list[Thing]:
-        aging = Aging(AGE)
+        aging: Aging[Thing] = Aging(AGE)
         things: list[Thing] = []
         for _ in range(5):
             things.append(Thing())
@@ -71,12 +70,14 @@ def test_what_ends_young_is_left_alone(loop: Loop) -> None:
     """Also where an older one still lives before it."""
 
     async def run() -> list[list[float]]:
-        aging = Aging(AGE)
+        aging: Aging[Thing] = Aging(AGE)
         things = [Thing(), Thing(), Thing()]
         for thing in things:
             aging.add(thing)
         await asyncio.sleep(0.5)
-        things[0].is_over = things[2].is_over = True
+        aging.remove(things[0])
+        aging.remove(things[2])
+        assert len(aging) == 1
         await asyncio.sleep(5.0)
         return [thing.grown for thing in things]
 
@@ -88,7 +89,8 @@ def test_there_is_no_timer_while_nothing_is_young(loop: Loop) -> None:
     """The last one takes the timer with it, and the next one starts it anew."""
 
     async def run() -> list[Thing]:
-        aging, things = Aging(AGE), []
+        aging: Aging[Thing] = Aging(AGE)
+        things: list[Thing] = []
         for _ in range(2):
             things.append(Thing())
             aging.add(things[-1])
@@ -103,7 +105,8 @@ def test_closed_it_watches_no_longer(loop: Loop) -> None:
     """Nothing grows old afterwards; closing without anything to watch is fine."""
 
     async def run() -> Thing:
-        aging, thing = Aging(AGE), Thing()
+        aging: Aging[Thing] = Aging(AGE)
+        thing = Thing()
         aging.close()
         aging.add(thing)
         aging.close()

@@ -43,8 +43,7 @@ class Application:
         self._sids = sids
         self._timeout = limits.call_timeout
         self._intake = Intake(limits.body, budget)
-        self._aging = Aging(YOUNG)
-        self._exchanges: set[Exchange] = set()
+        self._exchanges: Aging[Exchange] = Aging(YOUNG)
         self._emptied = asyncio.Event()
         self.refuses: str = ""
         """Why no call is let in any more; empty while they are."""
@@ -72,7 +71,7 @@ class Application:
             pass
         else:
             return True
-        for exchange in list(self._exchanges):
+        for exchange in self._exchanges:
             exchange.cancel(Reason.SHUTDOWN)
         await self._empty()
         return False
@@ -87,7 +86,6 @@ class Application:
     async def _serve(self, exchange: Exchange, send: Send) -> None:
         service, generation = exchange.service, exchange.service.current
         self._exchanges.add(exchange)
-        self._aging.add(exchange)
         service.meter.entered()
         try:
             try:
@@ -107,7 +105,7 @@ class Application:
         finally:
             self._intake.release(exchange)
             exchange.end()
-            self._exchanges.discard(exchange)
+            self._exchanges.remove(exchange)
             if not self._exchanges:
                 self._emptied.set()
             self._account(exchange)
