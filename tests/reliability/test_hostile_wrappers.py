@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from tests.serving import Server, eventually, text_of
+from tests.serving import ECHO, Server, eventually, text_of
 
 HEAD: Final = '''
 import asyncio, ctypes, os, sys, threading, time
@@ -279,3 +279,15 @@ def test_wrapper_fini_cannot_keep_the_server(tmp_path: Path, deed: str, message:
         assert server.stop() == 0
         assert time.monotonic() - began < STOP_TIMEOUT + 3.0
         assert server.log(message)
+
+
+CLOSES_ALL = ECHO.replace("        return response\n", "        os.closerange(3, 1024)\n        return response\n")
+
+
+def test_call_whose_worker_lost_its_descriptors_is_not_run_again(tmp_path: Path) -> None:
+    """T19: user code that closes every descriptor loses its answer; the caller hears 10109, the server lives."""
+    with Server(tmp_path, CLOSES_ALL, settings={"workers.warmup": False, "workers.count": 2}) as server:
+        status, body = server.call("echo", "once")
+        assert (status, body["header"]["code"]) == (503, 10109)
+        server.wait_ready()
+        assert server.total("athena_worker_restarts_total") == 1

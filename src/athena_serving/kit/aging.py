@@ -1,8 +1,8 @@
 """Most things end young; only those that do not deserve a timer of their own.
 
 `Aging` is told of each thing as it begins and as it ends, and calls `grow_old()` on those that are still there after
-`age` seconds, at most a quarter of it late. It has one timer, and none while nothing is young. What has ended it forgets
-at once: kept for those 20 ms, the objects of some hundred calls would be memory that is cold when it is used again.
+`age` seconds, at most a quarter of it late. It has one timer, and none while nothing is young. What has ended it
+forgets at once: kept for those 20 ms, the objects of some hundred calls would be memory that is cold when used again.
 """
 
 import asyncio

@@ -17,6 +17,8 @@ def to_bytes(data: object) -> Bytes:
 
     Raises TypeError naming the type, for anything else.
     """
+    if type(data) is bytes:
+        return data
     if isinstance(data, str):
         return data.encode()
     if isinstance(data, memoryview):

@@ -170,6 +170,8 @@ def _piece(item: object) -> Piece:
 
 def _kind(value: object) -> int:
     """A data type as a plain number, numpy's included. Whether the schema knows it is for the door to say."""
+    if type(value) is int and 0 <= value < 1 << 16:
+        return value
     if value is None:
         return DataType.TEXT
     if isinstance(value, SupportsIndex) and 0 <= (kind := index(value)) < 1 << 16:

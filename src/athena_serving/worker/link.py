@@ -1,7 +1,9 @@
 """A worker's end of its links to one door: frames in, replies out."""
 
 import contextlib
+import errno
 import logging
+import os
 import socket
 import threading
 from collections import deque
@@ -17,6 +19,8 @@ from athena_serving.wire.messages import Reply
 log = logging.getLogger(__name__)
 
 _CHUNK: Final = 1 << 18
+DESCRIPTORS_LOST: Final = 71
+"""Exit code of a worker whose descriptors user code has closed (EX_OSERR of sysexits.h)."""
 BIG: Final = 1 << 16
 """Bytes from which a piece goes by shared memory: below it a socket is as fast."""
 _AT_ONCE: Final = 512
@@ -89,7 +93,11 @@ class DoorLink:
                 step = frames.step(stream, _too_large(size, self._max_frame), load)
             try:
                 self._write(out + step, fds)
-            except OSError:
+            except OSError as error:
+                if error.errno == errno.EBADF:
+                    # User code closed our descriptors. The call is seen and its answer lost: its slot stays set, so
+                    # that the door says so instead of running it again.
+                    os._exit(DESCRIPTORS_LOST)
                 self.is_closed = True
                 with contextlib.suppress(OSError):
                     self.data.shutdown(socket.SHUT_RDWR)  # whoever reads it, here and there, learns that it is over
