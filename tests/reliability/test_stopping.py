@@ -83,13 +83,14 @@ def test_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 async def test_killed_supervisor_takes_a_working_wrapper_along(tmp_path: Path) -> None:
-    """T6: a worker in the middle of a call does not outlive its supervisor either."""
+    """T6: a worker in the middle of a call does not outlive its supervisor; its caller hears, or is cut off."""
     with Server(tmp_path, ECHO, settings={"workers.count": 2}) as server:
         async with asking(server, "echo", ["sleep 1000"]) as (task,):
             await asyncio.to_thread(server.wait_for, is_running)
             server.kill(signal.SIGKILL)
             await asyncio.to_thread(eventually, lambda: not server.tree(), timeout=GONE, what="the end of the tree")
-        assert task.result().error == "closed"
+        # The worker may be gone before the door: then the door still has time for the truth.
+        assert task.result().error == "closed" or task.result().code == 10109
 
 
 def test_killed_worker_takes_along_what_it_started(tmp_path: Path) -> None:

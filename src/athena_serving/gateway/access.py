@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from athena_serving.gateway.meters import STAGES
+
 _MOST: Final = 10_000
 """Lines that may wait to be written; beyond it the oldest are lost, and counted."""
 _PAUSE: Final = 0.05
@@ -28,7 +30,8 @@ class Entry(NamedTuple):
     bytes_in: int
     bytes_out: int
     seconds: float
-    user_seconds: float
+    stages: tuple[float, ...]
+    """Seconds that each stage but the last of `meters.STAGES` took; empty if user code did not answer."""
     trace_id: str
     request_id: str
     """The caller's own X-Request-ID; empty if it sent none that we answer with."""
@@ -100,7 +103,7 @@ def _json_line(when: float, entry: Entry) -> bytes:
         **entry._asdict(),
     }
     line["seconds"] = round(entry.seconds, 6)
-    line["user_seconds"] = round(entry.user_seconds, 6)
+    line["stages"] = {name: round(seconds, 6) for name, seconds in zip(STAGES, entry.stages, strict=False)}
     for name in ("trace_id", "request_id"):
         if not line[name]:
             del line[name]
@@ -112,8 +115,10 @@ def _human_line(when: float, entry: Entry) -> bytes:
     outcome = f"{entry.status}" if not entry.code else f"{entry.status} code={entry.code}"
     trace = f" trace={entry.trace_id}" if entry.trace_id else ""
     request = f" request={entry.request_id!r}" if entry.request_id else ""
+    times = " ".join(f"{name} {took * 1000:.1f}" for name, took in zip(STAGES, entry.stages, strict=False))
+    stages = f" ({times})" if times else ""
     return (
-        f"{clock}.{int(when % 1 * 1000):03} CALL    {entry.service}  {outcome}  {entry.seconds * 1000:.1f} ms "
-        f"(user {entry.user_seconds * 1000:.1f})  in={entry.bytes_in} out={entry.bytes_out} "
+        f"{clock}.{int(when % 1 * 1000):03} CALL    {entry.service}  {outcome}  {entry.seconds * 1000:.1f} ms{stages}  "
+        f"in={entry.bytes_in} out={entry.bytes_out} "
         f"sid={entry.sid} app={entry.app!r} {entry.method} {entry.path!r}{trace}{request}\n"
     ).encode(errors="backslashreplace")

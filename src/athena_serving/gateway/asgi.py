@@ -133,10 +133,9 @@ class Application:
         exchange.decoded_at = _clock()
 
         async def answer(reply: Reply) -> None:
-            exchange.user_us = reply.user_us
+            exchange.user_us, exchange.answered_at = reply.user_us, _clock()
             if reply.code:
                 raise faults.from_reply(reply)
-            exchange.answered_at = _clock()
             await self._respond(exchange, 200, envelope.encode(sid, reply, asked.expects, schema), send)
 
         await crew.serve(call, answer)
@@ -173,4 +172,4 @@ class Application:
         now = _clock()
         exchange.service.meter.ended(exchange, now)
         if self._access.is_on:
-            self._access.write(exchange.entry(now - exchange.started))
+            self._access.write(exchange.entry(now))

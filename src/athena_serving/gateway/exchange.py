@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any, Final
 
 from athena_serving.gateway.access import Entry
+from athena_serving.gateway.meters import stages
 from athena_serving.gateway.services import Service
 from athena_serving.wire.messages import Sid
 
@@ -100,7 +101,7 @@ class Exchange:
         if self._watcher is not None:
             self._watcher.cancel()
 
-    def entry(self, seconds: float) -> Entry:
+    def entry(self, now: float) -> Entry:
         """The request as the access log tells of it."""
         return Entry(
             sid=self.sid,
@@ -112,8 +113,8 @@ class Exchange:
             code=self.code,
             bytes_in=self.bytes_in,
             bytes_out=self.bytes_out,
-            seconds=seconds,
-            user_seconds=self.user_us / 1e6,
+            seconds=now - self.started,
+            stages=stages(self, now)[:-1] if self.answered_at else (),
             trace_id=self.traceparent[3:35],
             request_id=self.given_id,
         )

@@ -61,14 +61,18 @@ class Meter:
         values[self._in_flight] -= 1.0
         values[self._bytes_in] += exchange.bytes_in
         values[self._bytes_out] += exchange.bytes_out
-        answered = exchange.answered_at
-        if not answered:
+        if exchange.code or not exchange.answered_at:
             return
-        started, read, decoded, user = exchange.started, exchange.read_at, exchange.decoded_at, exchange.user_us / 1e6
-        stages = (read - started, decoded - read, answered - decoded - user, user, now - answered, now - started)
-        for (buckets, total), seconds in zip(self._stages, stages, strict=True):
+        for (buckets, total), seconds in zip(self._stages, stages(exchange, now), strict=True):
             values[buckets[bisect_left(BOUNDS, seconds)]] += 1.0
             values[total] += seconds
+
+
+def stages(exchange: Ended, now: float) -> tuple[float, ...]:
+    """Seconds that each of `STAGES` took of a call that user code answered."""
+    started, read, decoded, answered = exchange.started, exchange.read_at, exchange.decoded_at, exchange.answered_at
+    user = exchange.user_us / 1e6
+    return read - started, decoded - read, max(0.0, answered - decoded - user), user, now - answered, now - started
 
 
 def _histogram(page: Page, labels: str) -> tuple[list[int], int]:

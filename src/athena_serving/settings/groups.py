@@ -35,7 +35,7 @@ class Server:
     port: Port = 1888
     """TCP port that calls come in on; 0 takes any free one. 1888 is ASF's, so its clients find the service."""
     admin_host: Host = "127.0.0.1"
-    """Address of the admin port. Loopback: it reloads and drains, and has no keys."""
+    """Address of the admin port. Loopback: it has no keys, and its lines name files and people."""
     admin_port: Port = 1890
     """TCP port for probes, metrics and control; 0 takes any free one. Beside 1888, easy to remember."""
     http2: Switch = False
@@ -78,8 +78,8 @@ class Limits:
     body_timeout: Seconds = 10.0
     """Seconds with less than 1 KiB of the body before 408. A stall, not the whole: slow links may take their time."""
     write_timeout: Seconds = 30.0
-    """Seconds without the client taking a byte of the answer before the connection is cut. 30: a phone between two
-    cells is back by then."""
+    """Seconds in which the client takes less than 1 KiB of the answer before the connection is cut. 30: a phone
+    between two cells is back by then."""
     idle_timeout: Seconds = 75.0
     """Seconds that a connection may rest between requests. Longer than the 60 of common balancers, which must be
     the ones to close."""
@@ -96,7 +96,8 @@ class Service:
     version: Segment = ""
     """Shown in documents, and the first part of the URL. Empty: the class's own `version`."""
     idempotent: Switch = False
-    """May a call run twice? Only then are the items of a failed batch run again. Off: only the author can know."""
+    """May a call run twice? For batches, which come later: a failed one's items are run again only then. Off: only the
+    author can know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,8 @@ class Workers:
     restart_delay_max: Pause = 10.0
     """Seconds; the longest wait between two restarts. 10: a broken model costs a start in ten seconds."""
     restart_limit: Count = 8
-    """Deaths in a row before the service gives up on a worker, stays up and says so. 8: about 13 seconds."""
+    """Deaths in a row before the service gives up on a worker, stays up and says so. 8: six seconds of waiting and
+    eight loads."""
     steady_after: Seconds = 10.0
     """Seconds that a worker must live for its earlier deaths to be forgotten. 10: what is wrong with a model
     shows in its first calls."""
