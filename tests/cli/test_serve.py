@@ -160,7 +160,7 @@ def test_busy_port_names_who_has_it(tmp_path: Path, taken: int, flag: str, setti
     said = refused(tmp_path, ECHO, flag, str(taken))
     assert said.code == 2
     assert re.fullmatch(rf"port {taken} is in use by pid {os.getpid()} \(.+\)", said.error)
-    command = Path("/proc/self/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    command = Path("/proc/self/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
     assert command[:40] in said.error
     assert said.where == f"{setting} = {taken}"
     assert f"{flag} {taken + 1}" in said.help

@@ -22,7 +22,7 @@ from athena_serving.sdk import (
     WrapperBase,
     document,
 )
-from athena_serving.wire import envelope, schema
+from athena_serving.wire import envelope, lifting, schema
 from athena_serving.wire.messages import DataType, Expect, Piece, Reply
 from athena_serving.wire.schema import Schema
 
@@ -328,7 +328,7 @@ def _outcome(body: bytes, *, plain: bool = False) -> object:
 def test_long_data_is_lifted() -> None:
     """What is left to parse is small; this is what makes big bodies cheap."""
     body = json.dumps(_image("A" * 300_000)).encode()
-    skeleton, strings = envelope._lift(body)
+    skeleton, strings = lifting.lift(body)
     assert len(skeleton) < 500
     assert [lifted.length for lifted in strings.values()] == [300_000]
     assert len(envelope.decode(body, SCHEMA).pieces[0].data) == 225_000

@@ -41,16 +41,16 @@ class _Inbox:
     def take(self) -> tuple[bytes, list[int]] | None:
         if len(self._data) < _HEADER.size:
             if self._descriptors and not self._data:
-                raise ChannelBroken(f"{len(self._descriptors)} descriptors that belong to no message")
+                raise self._broken(f"{len(self._descriptors)} descriptors that belong to no message")
             return None
         size, count = _HEADER.unpack_from(self._data)
         if size > MAX_MESSAGE or count > descriptors.MAX_DESCRIPTORS:
-            raise ChannelBroken(f"a message of {size} bytes with {count} descriptors")
+            raise self._broken(f"a message of {size} bytes with {count} descriptors")
         end = _HEADER.size + size
         if len(self._data) < end:
             return None
         if len(self._descriptors) < count:  # they come with a message's first byte, never after it
-            raise ChannelBroken(f"a message with {len(self._descriptors)} descriptors instead of {count}")
+            raise self._broken(f"a message with {len(self._descriptors)} descriptors instead of {count}")
         message = bytes(self._data[_HEADER.size : end])
         del self._data[:end]
         return message, [self._descriptors.popleft() for _ in range(count)]
@@ -58,6 +58,10 @@ class _Inbox:
     def close(self) -> None:
         descriptors.close_all(list(self._descriptors))
         self._descriptors.clear()
+
+    def _broken(self, what: str) -> ChannelBroken:
+        self.close()
+        return ChannelBroken(what)
 
 
 class Channel:
@@ -87,14 +91,23 @@ class Channel:
         return whole
 
     def pending(self) -> list[tuple[bytes, list[int]]] | None:
-        """Read once, without waiting for more than is there: the messages that are whole; None when the peer closed."""
+        """Read once, without waiting for more than is there: the messages that are whole; None when the peer closed.
+
+        Raises `ChannelBroken`; what came before the broken message is not handed over either.
+        """
         data, found = descriptors.receive(self.link, _CHUNK)
         if not data:
+            self._inbox.close()
             return None
         self._inbox.add(data, found)
         whole: list[tuple[bytes, list[int]]] = []
-        while (message := self._inbox.take()) is not None:
-            whole.append(message)
+        try:
+            while (message := self._inbox.take()) is not None:
+                whole.append(message)
+        except ChannelBroken:
+            for _, fds in whole:
+                descriptors.close_all(fds)
+            raise
         return whole
 
 

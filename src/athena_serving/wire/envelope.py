@@ -2,40 +2,34 @@
 
 The gateway's dialect: data is base64 both ways, but for outputs whose `format` is json.
 
-**Lifting.** Decoding JSON costs time for every byte, and most bytes of most bodies are one long base64 string that
-needs no JSON decoder at all. So in a body over 8 KiB we look for long strings first: hop through the body, find the
-quotes around each landing place, and try to decode what is between them as strict base64. If that succeeds, it *was*
-the inside of a string: the first quote has no backslash before it, so it opens a string or closes one; had it closed
-one, the region up to the next quote would hold a comma, colon, bracket or blank, and base64 has none of these. The
-string is replaced by a stand-in that no caller can guess, the small rest is parsed and checked as usual, and the bytes
-go where the stand-in is found. If any stand-in is not found at a data field, or anything at all is wrong, the whole
-body is decoded the plain way instead: lifting may only ever make things faster.
+Data are lifted out of a body before its JSON is decoded (wire/lifting.py). Callers send the same skeleton again and
+again with other data, so what was made of a skeleton is remembered: the next body with that skeleton, to the byte, is
+checked and read already, but for its data.
 """
 
 import re
-import secrets
 from typing import NamedTuple, cast
 
 import msgspec
 import pybase64
 
 from athena_serving.errors import AthenaError, BadAppId, BadRequest, CallerError, OutputInvalid, Problem
+from athena_serving.wire import lifting
+from athena_serving.wire.lifting import Body, Lifted, Strings
 from athena_serving.wire.messages import DATA_KEYS, Expect, Piece, Reply
 from athena_serving.wire.schema import Schema, explain, text
 
 LIFT_ABOVE = 8192
-"""Bytes of a body below which lifting costs more than it saves."""
-HOP = 4096
-"""Bytes between two landings, and the shortest string worth lifting."""
+"""Bytes of a body above which every long string is looked for, not only the one data field there is."""
+MOST_KNOWN = 512
+"""Skeletons of a service that are remembered, each of at most `LONGEST_KNOWN` bytes."""
+LONGEST_KNOWN = 4096
 
 NOT_JSON = "request body must be json"
 
 _JSON = msgspec.json.Decoder()
 _JSON_SYNTAX = msgspec.json.Decoder(msgspec.Raw)
 _encode = msgspec.json.encode
-
-_NONCE = secrets.token_hex(16)
-"""Start of every stand-in of this process; never leaves it."""
 
 
 class Request(msgspec.Struct):
@@ -49,18 +43,15 @@ class Request(msgspec.Struct):
     """Every output of the service: those asked for first, then the rest with their defaults."""
 
 
-class Lifted(NamedTuple):
-    """A string that was taken out of a body."""
-
-    data: bytes
-    length: int
-    """Bytes of its base64 text."""
-
-
-Body = bytes | bytearray
 Members = dict[str, object]
-Strings = dict[str, Lifted]
-"""Stand-in to what stood there."""
+
+
+class Known(NamedTuple):
+    """What was made of a skeleton."""
+
+    request: Request
+    stand_ins: tuple[str, ...]
+    """Per piece: the stand-in of its data; empty where the data are the skeleton's own."""
 
 
 # ── in ────────────────────────────────────────────────────────────────────────────────────────────
@@ -72,7 +63,7 @@ def decode(body: Body, schema: Schema) -> Request:
     Raises BadRequest or BadAppId, with ASF's message and the places in `problems`.
     """
     try:
-        if len(body) > LIFT_ABOVE and schema.is_liftable:
+        if schema.is_liftable:
             request = _decode_lifted(body, schema)
             if request is not None:
                 return request
@@ -82,39 +73,58 @@ def decode(body: Body, schema: Schema) -> Request:
 
 
 def _decode_lifted(body: Body, schema: Schema) -> Request | None:
-    """The request, if its long strings are data and nothing else is wrong."""
-    skeleton, strings = _lift(body)
+    """The request, if its long strings are data and nothing is wrong with it."""
+    if len(body) > LIFT_ABOVE:
+        skeleton, strings = lifting.lift(body)
+    elif schema.data_member:
+        skeleton, strings = lifting.lift_member(body, schema.data_member)
+    else:
+        return None
     if not strings:
         return None
+    known: Known | None = schema.known.get(skeleton)
+    if known is not None:
+        return _recall(known, strings, schema)
+    lifted = [*strings.items()]
     try:
         request = _read(skeleton, schema, strings)
     except CallerError:
         return None  # the plain way will find the same, and say it about the body as it was sent
-    return None if strings else request
+    if strings:
+        return None
+    _remember(skeleton, request, lifted, schema)
+    return request
 
 
-def _lift(body: Body) -> tuple[bytes, Strings]:
-    """`body` with its long base64 strings replaced by stand-ins, and these strings."""
-    view = memoryview(body)
-    kept: list[bytes | memoryview] = []
-    strings: Strings = {}
-    done = 0  # what is before this is in `kept`
-    quote = 0  # nothing before this is looked at again, which keeps the whole walk linear
-    while (end := body.find(b'"', quote + HOP)) >= 0:
-        start = body.rfind(b'"', quote, quote + HOP) + 1
-        if end - start >= HOP and start > 1 and body[start - 2] != 0x5C:  # a backslash: not the start of a string
-            try:
-                data = pybase64.b64decode(view[start:end], validate=True)
-            except ValueError:
-                pass
-            else:
-                stand_in = f"{_NONCE}{len(strings):x}"
-                strings[stand_in] = Lifted(data, end - start)
-                kept += (view[done:start], stand_in.encode())
-                done = end
-        quote = end
-    kept.append(view[done:])
-    return b"".join(kept), strings
+def _recall(known: Known, strings: Strings, schema: Schema) -> Request | None:
+    """The request with a known skeleton and these strings; None if one is too short or too long."""
+    was = known.request
+    pieces = []
+    for piece, stand_in in zip(was.pieces, known.stand_ins, strict=True):
+        data = piece.data
+        if stand_in:
+            data, length = strings[stand_in]
+            least, most = schema.lengths[piece.key]
+            if not least <= length <= most:
+                return None
+        pieces.append(Piece(piece.key, piece.type, piece.status, piece.desc, data))
+    return Request(was.app, was.headers, was.params.copy(), pieces, was.expects)
+
+
+def _remember(skeleton: bytes, request: Request, lifted: list[tuple[str, Lifted]], schema: Schema) -> None:
+    if len(skeleton) > LONGEST_KNOWN:
+        return
+    if len(schema.known) >= MOST_KNOWN:
+        schema.known.clear()
+    stand_ins = tuple(
+        next((stand_in for stand_in, one in lifted if one.data is piece.data), "") for piece in request.pieces
+    )
+    pieces = [
+        Piece(piece.key, piece.type, piece.status, piece.desc, b"" if stand_in else piece.data)
+        for piece, stand_in in zip(request.pieces, stand_ins, strict=True)
+    ]
+    kept = Request(request.app, request.headers, request.params.copy(), pieces, request.expects)
+    schema.known[skeleton] = Known(kept, stand_ins)
 
 
 def _read(body: Body, schema: Schema, strings: Strings) -> Request:

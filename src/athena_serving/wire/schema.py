@@ -16,10 +16,10 @@ The words of each error are those of ASF's gateway (http-api.md 5.5, JS v1.0.8),
 import copy
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jsonschema_rs
 
@@ -111,10 +111,14 @@ class Schema:
     """Stream name to the bounds of its data field."""
     is_liftable: bool
     """Does no keyword look into the data fields, so that a stand-in may be checked in their place?"""
+    data_member: bytes
+    """Name of the data field with its quotes, where the service has one input; empty where it has more, or none."""
     fills: tuple[Fill, ...]
     _fast: Validator
     _exact: Validator
     _words: "Mapping[Place, Words]"
+    known: dict[bytes, Any] = field(default_factory=dict)
+    """What the envelope has made of skeletons (wire/envelope.py)."""
 
     def fill(self, request: dict[str, object]) -> None:
         """Set what `request` leaves out and the schema has a default for, in place; null counts as said."""
@@ -172,6 +176,7 @@ def compile(document: Node, *, body_limit: int) -> Schema:  # noqa: A001  # read
         code_map=_code_map(_node(meta.get("codeMap", {}), ("meta", "codeMap"))),
         lengths=lengths,
         is_liftable=_is_liftable(asked, inputs),
+        data_member=b'"%b"' % DATA_KEYS[kinds[0]].encode() if len(kinds := [*inputs.values()]) == 1 else b"",
         fills=fills,
         _fast=_validator(fast),
         _exact=_validator(exact),
