@@ -39,8 +39,19 @@ def failure(path: Path) -> WrapperNotLoadable:
 
 def test_class_is_found(written: Written) -> None:
     """`Wrapper`, also where it is imported from a neighbour, or extends nothing of ours."""
-    written("class Wrapper: pass", "neighbour.py")
+    written("class Wrapper:\n    def wrapperOnceExec(self, params, reqData): ...", "neighbour.py")
     assert load.load(written("from neighbour import Wrapper")).__name__ == "Wrapper"
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["class Wrapper: pass", "from athena_serving.sdk import WrapperBase\nclass Wrapper(WrapperBase): pass"],
+)
+def test_class_that_answers_nothing_is_refused(written: Written, source: str) -> None:
+    """Without a `wrapperOnceExec` of its own every call would fail: better said before the first."""
+    error = failure(written(source))
+    assert error.message == "class Wrapper in wrapper.py has no wrapperOnceExec"
+    assert "def wrapperOnceExec(self, params, reqData)" in error.help
 
 
 @pytest.mark.parametrize(
@@ -181,6 +192,8 @@ def test_constructor_that_raises_is_said_and_run_once(written: Written, raised: 
             def __init__(self, **kwargs):
                 made.append(self)
                 raise {raised}
+
+            def wrapperOnceExec(self, params, reqData): ...
         """
     )
     kind = load.load(path)

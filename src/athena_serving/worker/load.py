@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from athena_serving.errors import UsageError, WrapperNotLoadable
+from athena_serving.sdk import WrapperBase
 
 
 def load(path: Path) -> type:
@@ -15,6 +16,12 @@ def load(path: Path) -> type:
     module = _run(path)
     found = getattr(module, "Wrapper", None)
     if inspect.isclass(found):
+        if getattr(found, "wrapperOnceExec", None) in (None, WrapperBase.wrapperOnceExec):
+            raise WrapperNotLoadable(
+                f"class Wrapper in {path.name} has no wrapperOnceExec",
+                where=str(path),
+                help="def wrapperOnceExec(self, params, reqData): return Response(...)",
+            )
         return found
     if found is not None:
         raise WrapperNotLoadable(
