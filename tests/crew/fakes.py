@@ -42,7 +42,7 @@ class FakeLink(WorkerLink):
         self.error: Exception | None = None
         """What the next `begin` raises."""
 
-    def begin(self, stream: int, slot: int, call: Call) -> None:  # noqa: ARG002  # a link has it
+    def begin(self, stream: int, slot: int, call: Call, *, at_once: bool = False) -> None:  # noqa: ARG002  # a link's
         """A call was sent."""
         if self.error is not None:
             raise self.error

@@ -67,8 +67,8 @@ class WorkerLink:
         self._loop.add_reader(self._data.fileno(), self._read)
         self._loop.add_reader(self._side.fileno(), self._read_side)
 
-    def begin(self, stream: int, slot: int, call: Call) -> None:
-        """Send a call."""
+    def begin(self, stream: int, slot: int, call: Call, *, at_once: bool = False) -> None:
+        """Send a call: at once to a worker that waits for it, else with what else is sent in this turn of the loop."""
         blocks: list[int] = []
         for piece in call.pieces:
             if len(piece.data) < BIG:
@@ -76,7 +76,9 @@ class WorkerLink:
             blocks = self._place(call)
             break
         self._out += frames.begin(stream, slot, call, now=self._loop.time(), blocks=blocks)
-        if not self._is_scheduled:
+        if at_once and not self._is_blocked:
+            self._write()
+        elif not self._is_scheduled:
             self._is_scheduled = True
             self._loop.call_soon(self._flush)
 

@@ -68,7 +68,7 @@ class Member:
         session = self._sessions.open(call)
         replies = session.replies
         try:
-            link.begin(session.stream, session.slot, call)
+            link.begin(session.stream, session.slot, call, at_once=self.load <= self.seats)
             while True:
                 if not replies:
                     if session.ending is not None:
