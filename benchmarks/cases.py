@@ -13,6 +13,8 @@ TEXT_BYTES = 700
 """Text of the echo case; as base64 in an envelope it makes a request of about 1 KB."""
 IMAGE_BYTES = 200 * 1024
 """Picture of the image case; random bytes, since nobody decodes it. As base64 it is 267 KiB."""
+VARYING = "@@@@@@@@"
+"""What `post.lua` replaces by another number in every request."""
 BURN_US = 2000
 """CPU that one call of the burn case takes at least, in microseconds; the servers' `burn` has the same number."""
 
@@ -87,20 +89,21 @@ class _Burnt(msgspec.Struct):
 
 def every_case() -> tuple[Case, ...]:
     """All cases in the order of the report."""
-    echo, image, burn = _echo(), _image(), _burn()
+    echo, varied, image, burn = _echo(), _echo(uid=VARYING), _image(), _burn()
     return (
         Case("echo at 1", "echo", "echo of 1 KB, one caller", "echo", 1, 1, echo),
         Case("echo at 32", "echo", "echo of 1 KB, 32 callers", "echo", 32, 1, echo),
+        Case("echo at 32, new uid", "echo", "the same, another envelope in every request", "echo", 32, 1, varied),
         Case("image at 8", "image", "CRC32 of a 200 KB picture, 8 callers", "crc", 8, 1, image),
         Case("burn at 16", "burn", "2 ms of CPU, 16 callers, two workers", "burn", 16, 2, burn),
     )
 
 
-def _echo() -> dict[Dialect, Exchange]:
-    """Text in, the same text out; both dialects' requests have the same size."""
+def _echo(*, uid: str = "11111111") -> dict[Dialect, Exchange]:
+    """Text in, the same text out; both dialects' requests have the same size, and what varies in one does in both."""
     text = _letters(TEXT_BYTES)
-    envelope = _envelope("echo", kind="text", encoding="utf8", data=text.encode())
-    echoed = _Echoed(_letters(len(envelope) - len(msgspec.json.encode(_Echoed("")))))
+    envelope = _envelope("echo", kind="text", encoding="utf8", data=text.encode(), uid=uid)
+    echoed = _Echoed(uid + _letters(len(envelope) - len(msgspec.json.encode(_Echoed(uid)))))
     return {
         Dialect.ASE: Exchange("/v1/private/echo", envelope, lambda answer: _result(answer) == text.encode()),
         Dialect.PLAIN: Exchange(
@@ -146,12 +149,12 @@ def _letters(count: int) -> str:
     return "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz 0123456789", k=count))
 
 
-def _envelope(service: str, *, kind: str, encoding: str, data: bytes) -> bytes:
+def _envelope(service: str, *, kind: str, encoding: str, data: bytes, uid: str = "11111111") -> bytes:
     """A once-request with one input stream, `data` (http-api.md 2.2 to 2.6)."""
     stream = {"encoding": encoding, kind: base64.b64encode(data).decode(), "status": 3}
     return msgspec.json.encode(
         {
-            "header": {"app_id": "bench", "status": 3},
+            "header": {"app_id": "bench", "uid": uid, "status": 3},
             "parameter": {service: {}},
             "payload": {"data": stream},
         }
