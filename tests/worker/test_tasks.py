@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -110,7 +111,7 @@ def test_leaving_waits_for_a_cancellation_under_way() -> None:
 
 
 def test_interruption_in_the_last_step_hits_nobody_afterwards() -> None:
-    """Asked for when user code was about to leave: it is raised while leaving, or withdrawn."""
+    """Asked for when user code was about to leave: it is raised while leaving at the latest."""
     task = waiting()
     with contextlib.suppress(CallInterrupted):
         try:
@@ -172,3 +173,35 @@ def _run(task: Task) -> bool:
     except CallInterrupted:
         task.leave()
     return True
+
+
+TRACED = """
+import sys, threading
+from athena_serving.worker.tasks import CallInterrupted
+from tests.worker.test_tasks import waiting
+
+def work():
+    for _ in range(3):
+        task = waiting()
+        try:
+            try:
+                task.claim()
+                task.revoke("by ourselves", 1.0)
+            finally:
+                task.leave()
+        except CallInterrupted:
+            task.leave()
+    print(sum(map(abs, range(100))))
+
+sys.settrace(lambda *_: None)
+threading.settrace(lambda *_: None)
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+"""
+
+
+def test_traced_code_lives_on_after_a_cancellation() -> None:
+    """Coverage, debuggers and profilers: an interruption that was withdrawn would hang them in CPython 3.11."""
+    done = subprocess.run([sys.executable, "-c", TRACED], capture_output=True, timeout=30, check=False)
+    assert done.stdout == b"4950\n"

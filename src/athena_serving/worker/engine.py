@@ -90,7 +90,8 @@ class Engine:
         """A door is gone: nobody waits for its calls."""
         with link.guard:
             link.is_closed = True
-            for task in list(self._tasks.values()):  # a copy: seats take theirs out meanwhile
+            # A copy, since seats take theirs out meanwhile; the newest first, so that no seat that is freed takes one.
+            for task in reversed(list(self._tasks.values())):
                 if task.link is link and task.revoke("the door is gone", time.monotonic()):
                     self._tasks.pop((link, task.stream), None)
 

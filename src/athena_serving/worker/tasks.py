@@ -5,8 +5,9 @@
 
 Whoever moves a task holds its lock, so exactly one of claim and revoke wins: a call is either seen by user code or
 dropped, never both. A running call is interrupted by an exception that the interpreter raises in its thread at the
-next bytecode. It may come late, when user code has just returned, so `leave` withdraws it under the same lock; after
-`leave` has run whole, nothing can come any more.
+next bytecode. It may come late, when user code has just returned, so `leave` lets it come under the same lock; after
+`leave` has run whole, nothing can come any more. (It is never withdrawn: CPython keeps looking for a withdrawn one at
+every call, which makes all code of the process slower, and in 3.11 hangs code that is traced.)
 """
 
 import ctypes
@@ -103,11 +104,14 @@ class Task:
         """User code is done with the call. Call again if it was itself interrupted; it cannot be a second time."""
         with self._lock:
             self.state = State.OVER
-            if self.cancelled_at and self._abort is None:
-                _raise_in(self._thread, None)
+            if self.cancelled_at:
+                _let_come()
 
 
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Have the interpreter raise an error in a thread, or withdraw one that it has not raised yet."""
-    value = ctypes.py_object(error) if error is not None else None
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), value)
+def _raise_in(thread: int, error: type[BaseException]) -> None:
+    """Have the interpreter raise an error in a thread."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
+
+
+def _let_come() -> None:
+    """An error that was asked for in this thread is raised when a function is entered, at the latest."""
