@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from athena_serving.kit import descriptors
 from athena_serving.kit.memory import Pool, Shelf
@@ -112,12 +112,22 @@ class FakeDoor:
                     self._frames.append(frame)
         return self._frames.popleft()
 
-    def answer(self, stream: int) -> Reply:
-        """The next answer, which must be that of this stream."""
+    def end(self) -> tuple[int, Reply]:
+        """The next answer and its stream."""
         frame = self.read()
         assert frame is not None
-        assert (frame.kind, frame.stream) == (Kind.END, stream)
-        return frames.read_step(frame, read_block=self.shelf.take)[0]
+        assert frame.kind == Kind.END
+        return frame.stream, frames.read_step(frame, read_block=self.shelf.take)[0]
+
+    def answer(self, stream: int) -> Reply:
+        """The next answer, which must be that of this stream."""
+        found, reply = self.end()
+        assert found == stream
+        return reply
+
+    def streams(self, count: int) -> list[int]:
+        """Streams of the next answers, in order."""
+        return [self.end()[0] for _ in range(count)]
 
     def dropped(self) -> int:
         """The stream of the next DROPPED."""
@@ -171,6 +181,10 @@ class Bench:
             door.close()
             door.link.close()
             door.link.side.close()
+
+
+echo: Final = Once(lambda _, req: Response([ResponseData("result", req.list[0].data if req.list else b"x")]))
+"""Answers with what it was sent."""
 
 
 @contextlib.contextmanager

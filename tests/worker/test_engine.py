@@ -1,28 +1,19 @@
-"""The engine with doors that speak frames: calls are answered, dropped, interrupted or refused, each exactly once."""
+"""The engine with doors that speak frames: calls are answered, dropped or interrupted, each exactly once."""
 
-import asyncio
-import contextlib
-import os
 import select
 import threading
 import time
 
 import pytest
 
-from athena_serving.kit.memory import Pool
 from athena_serving.sdk import DataListCls, Response, ResponseData
 from athena_serving.sdk.context import Context
 from athena_serving.wire import frames
-from athena_serving.wire.frames import Kind, Load
-from athena_serving.wire.messages import Piece, Reply
 from athena_serving.worker.link import BIG
 from tests.wire.calls import call
-from tests.worker.fakes import PATIENCE, FakeDoor, Gated, Once, bench
+from tests.worker.fakes import PATIENCE, FakeDoor, Gated, Once, bench, echo
 
-CANCELLED, FULL, LATE, FAILED = 10101, 10110, 10102, 10909
-
-echo = Once(lambda _, req: Response([ResponseData("result", req.list[0].data if req.list else b"x")]))
-
+CANCELLED, LATE = 10101, 10102
 
 # ── a call and its answer ─────────────────────────────────────────────────────────────────────────
 
@@ -91,7 +82,7 @@ def test_seats_run_side_by_side() -> None:
         assert wrapper.begun.empty()
         wrapper.let(3)
         assert wrapper.next() == "c"
-        assert sorted(_streams(door, 3)) == [1, 2, 3]
+        assert sorted(door.streams(3)) == [1, 2, 3]
 
 
 def test_one_seat_is_one_thread() -> None:
@@ -142,7 +133,7 @@ def test_stopped_engine_finishes_what_it_has() -> None:
         wrapper.next()
         one.engine.stop()
         wrapper.let(3)
-        assert sorted(_streams(door, 3)) == [1, 2, 3]
+        assert sorted(door.streams(3)) == [1, 2, 3]
 
 
 # ── cancelling ────────────────────────────────────────────────────────────────────────────────────
@@ -160,7 +151,7 @@ def test_call_that_was_not_read_is_dropped_at_once() -> None:
         assert door.dropped() == 2
         wrapper.let(2)
         assert wrapper.next() == "after"
-        assert _streams(door, 2) == [1, 3]
+        assert door.streams(2) == [1, 3]
         assert one.counter("athena_dropped_calls_total") == 1.0
         assert not door.link.revoked
 
@@ -179,7 +170,7 @@ def test_call_that_waits_is_dropped_at_once(seats: int) -> None:
         assert door.dropped() == seats + 1
         wrapper.let(seats + 1)
         assert wrapper.next() == "after"
-        assert sorted(_streams(door, seats + 1)) == [*range(1, seats + 1), seats + 2]
+        assert sorted(door.streams(seats + 1)) == [*range(1, seats + 1), seats + 2]
 
 
 @pytest.mark.parametrize("seats", [1, 2])
@@ -199,7 +190,7 @@ def test_dropped_call_makes_room_in_the_window(seats: int) -> None:
             door.begin(call("again"), first=last, slot=seats)
         wrapper.let(seats + 1)
         assert wrapper.next() == "again"
-        replies = [frames.read_step(_frame(door))[0] for _ in range(seats + 1)]
+        replies = [door.end()[1] for _ in range(seats + 1)]
         assert [reply.code for reply in replies] == [0] * (seats + 1)
 
 
@@ -287,283 +278,3 @@ def _all_ends(door: FakeDoor, count: int) -> list[int]:
             except BlockingIOError:
                 time.sleep(0.001)
     return found
-
-
-# ── a door goes ───────────────────────────────────────────────────────────────────────────────────
-
-
-def test_call_of_a_dead_door_is_interrupted() -> None:
-    """With several seats the main thread notices at once."""
-    wrapper = Gated()
-    with bench(wrapper, seats=2, doors=2) as one:
-        dying, other = one.door(0), one.door(1)
-        dying.begin(call("a"), call("b"), call("never"))
-        wrapper.next()
-        wrapper.next()
-        dying.close()
-        one.until(lambda: not one.engine._tasks)
-        other.begin(call("c"), slot=4)
-        assert wrapper.next() == "c"
-        wrapper.let()
-        assert other.answer(1).code == 0
-
-
-def test_waiting_calls_of_a_dead_door_are_not_run() -> None:
-    """With one seat it is the orders thread that notices; the main thread is in user code."""
-    wrapper = Gated()
-    with bench(wrapper, doors=2) as one:
-        dying, other = one.door(0), one.door(1)
-        dying.begin(call("a"), call("never"))
-        wrapper.next()
-        dying.begin(call("unread"), first=3, slot=2)
-        dying.close()
-        one.engine.forsake(dying.link)
-        other.begin(call("b"), slot=4)
-        assert wrapper.next() == "b"
-        wrapper.let()
-        other.answer(1)
-
-
-def test_door_that_is_started_anew_is_not_confused_with_the_one_before() -> None:
-    """The same index, the same stream, while the old call still runs: two calls, one answer for the new door."""
-    stubborn = Stubborn()
-    with bench(Once(stubborn), seats=2) as one:
-        old = one.door(0)
-        old.begin(call("old"))
-        assert stubborn.begun.wait(PATIENCE)
-        old.close()
-        one.until(lambda: old.link.is_closed)
-        new = one.door(0)
-        new.begin(call("new"))
-        assert new.answer(1).code == 0
-        stubborn.go.set()
-        one.until(lambda: not one.engine._tasks)
-
-
-class Stubborn:
-    """A wrapper's method that lets nothing interrupt its call `old`."""
-
-    def __init__(self) -> None:
-        self.begun, self.go = threading.Event(), threading.Event()
-
-    def __call__(self, _params: dict[str, str], _req: DataListCls, sid: str) -> Response:
-        """Wait for `go`, come what may."""
-        while sid == "old" and not self.go.is_set():
-            with contextlib.suppress(BaseException):  # what no wrapper should do, and some do
-                self.begun.set()
-                self.go.wait(0.005)
-        return Response([ResponseData("result", b"x")])
-
-
-# ── a door that breaks the rules ──────────────────────────────────────────────────────────────────
-
-
-def _bad_frames() -> dict[str, bytes]:
-    def joined(kind: Kind, stream: int = 1, slot: int = 0) -> bytes:
-        return b"".join(frames.frame(kind, stream, b"", slot=slot))
-
-    good = call()
-    return {
-        "rubbish": b"\xff" * 64,
-        "an answer": b"".join(frames.step(1, Reply(), Load())),
-        "a cancellation on the data link": frames.cancel(1, "reason"),
-        "a head that is none": joined(Kind.BEGIN),
-        "a stream twice": b"".join([*frames.begin(1, 0, good, now=0.0), *frames.begin(1, 1, good, now=0.0)]),
-        "a slot of another door": b"".join(frames.begin(1, 4, good, now=0.0)),
-        "a slot beyond the page": b"".join(frames.begin(1, 65535, good, now=0.0)),
-        "a block without its descriptor": frames.signal(Kind.SHARE, 0),
-        "a block that is not there": b"".join(
-            frames.begin(1, 0, call(data=b"data"), now=0.0, blocks=[3]),
-        ),
-    }
-
-
-@pytest.mark.parametrize("case", _bad_frames())
-def test_bad_frame_closes_the_link(case: str) -> None:
-    """That one door is not listened to any further; the others are served."""
-    with bench(echo, doors=2) as one:
-        bad, good = one.door(0), one.door(1)
-        bad.send(_bad_frames()[case])
-        while bad.read() is not None:
-            pass
-        good.begin(call(data=b"x"), slot=4)
-        assert good.answer(1).code == 0
-
-
-def test_descriptor_that_is_no_memory_closes_the_link() -> None:
-    """A door passes a pipe for a block."""
-    end, other = os.pipe()
-    with bench(echo) as one:
-        door = one.door()
-        door.send(frames.signal(Kind.SHARE, 0), fds=(end,))
-        assert door.read() is None
-    os.close(end)
-    os.close(other)
-
-
-def test_calls_beyond_the_window_are_refused() -> None:
-    """A worker owns its seats: what a door counts is only a hint."""
-    wrapper = Gated()
-    with bench(wrapper, window=2) as one:
-        door = one.door()
-        door.send(*[part for n in (1, 2, 3) for part in frames.begin(n, n % 2, call(str(n)), now=time.monotonic())])
-        wrapper.next()
-        reply = door.answer(3)
-        assert (reply.code, reply.message) == (FULL, "the worker has 2 calls already")
-        wrapper.let(2)
-        assert _streams(door, 2) == [1, 2]
-
-
-# ── big data ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_big_data_go_by_shared_memory_both_ways() -> None:
-    """A few blocks, used again and again; each is free once it was read."""
-    pool = Pool()
-    with bench(echo) as one:
-        door = one.door()
-        for stream in range(1, 30):
-            data = os.urandom(BIG)
-            door.begin_shared(stream, call(data=data), pool)
-            assert bytes(door.answer(stream).pieces[0].data) == data
-        assert door.shares == [0]
-        assert [block.is_free for block in pool._blocks if block is not None] == [True]
-    pool.close()
-
-
-def test_answer_of_many_outputs_is_whole() -> None:
-    """More than the kernel takes buffers in one call."""
-    many = Once(lambda *_: Response([ResponseData(str(number), b"x") for number in range(2000)]))
-    with bench(many) as one:
-        door = one.door()
-        door.begin(call())
-        assert [piece.key for piece in door.answer(1).pieces] == [str(number) for number in range(2000)]
-
-
-def test_answer_that_no_frame_can_carry_fails_alone() -> None:
-    """The caller learns the limit; the link, the blocks and the calls after it are as before."""
-    size = BIG * 2
-
-    def answer(params: dict[str, str], reqData: DataListCls) -> Response:
-        return Response([ResponseData(str(number), bytes(size)) for number in range(int(reqData.list[0].data))])
-
-    with bench(Once(answer)) as one:
-        door = one.door()
-        for stream in range(1, 6):
-            door.begin(call(data=b"20"), first=2 * stream)
-            reply = door.answer(2 * stream)
-            assert (reply.code, "the limit is 1048576" in reply.message) == (FAILED, True)
-            door.begin(call(data=b"8"), first=2 * stream + 1)
-            assert len(door.answer(2 * stream + 1).pieces) == 8
-        assert sorted(door.shares) == list(range(8))
-
-
-def test_door_that_is_gone_wants_no_answer() -> None:
-    """The write fails, the link is over, the worker serves on."""
-    wrapper = Gated()
-    with bench(wrapper, doors=2) as one:
-        dying, other = one.door(0), one.door(1)
-        dying.begin(call("a"))
-        wrapper.next()
-        dying.close()
-        wrapper.let()
-        other.begin(call("b"), slot=4)
-        wrapper.next()
-        wrapper.let()
-        other.answer(1)
-        assert dying.link.is_closed
-
-
-def test_without_shared_memory_data_go_by_the_socket(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Slower, and the log says so."""
-    monkeypatch.delattr(os, "memfd_create")
-    with bench(echo) as one:
-        door = one.door()
-        asked = call()
-        asked.pieces = [Piece("data", data=b"x" * BIG)]
-        door.begin(asked)
-        assert bytes(door.answer(1).pieces[0].data) == b"x" * BIG
-        assert (door.shares, door.link._has_warned) == ([], True)
-
-
-# ── coroutines ────────────────────────────────────────────────────────────────────────────────────
-
-
-class Coroutines:
-    """Answers by what it was sent: `wait`, `exit`, `cancelled`, or anything else at once."""
-
-    def __init__(self) -> None:
-        self.begun: list[str] = []
-
-    async def wrapperOnceExec(self, _params: dict[str, str], reqData: DataListCls, sid: str) -> Response:
-        """One call."""
-        self.begun.append(sid)
-        word = reqData.list[0].data.decode()
-        if word == "wait":
-            await asyncio.sleep(PATIENCE)
-        elif word == "exit":
-            raise SystemExit(3)
-        elif word == "cancelled":
-            raise asyncio.CancelledError
-        return Response([ResponseData("result", word)])
-
-
-def test_coroutines_run_side_by_side() -> None:
-    """While some wait, others are answered; never more than there are seats."""
-    wrapper = Coroutines()
-    with bench(wrapper, seats=3) as one:
-        door = one.door()
-        door.begin(call("a", data=b"wait"), call("b", data=b"wait"), call("c", data=b"quick"))
-        assert door.answer(3).code == 0
-        for stream in (1, 2):
-            one.engine.cancel(door.link, stream, "the caller left")
-            reply = door.answer(stream)
-            assert (reply.code, reply.message) == (CANCELLED, "the caller left")
-
-
-def test_coroutine_that_waits_for_a_seat_is_dropped() -> None:
-    """It never begins."""
-    wrapper = Coroutines()
-    with bench(wrapper, seats=1) as one:
-        door = one.door()
-        door.begin(call("a", data=b"wait"), call("b", data=b"quick"), call("c", data=b"quick"))
-        one.until(lambda: wrapper.begun)
-        one.engine.cancel(door.link, 2, "the caller left")
-        assert door.dropped() == 2
-        one.engine.cancel(door.link, 1, "the caller left")
-        assert _streams(door, 2) == [1, 3]
-        assert wrapper.begun == ["a", "c"]
-
-
-@pytest.mark.parametrize(
-    ("word", "message"), [("exit", "SystemExit: 3;code=-1"), ("cancelled", "CancelledError;code=-1")]
-)
-def test_coroutine_that_ends_itself_ends_nothing_else(word: str, message: str) -> None:
-    """Neither the loop nor the worker, and its caller is answered."""
-    with bench(Coroutines(), seats=2) as one:
-        door = one.door()
-        door.begin(call(data=word.encode()), call(data=b"quick"))
-        replies = {frame.stream: frames.read_step(frame)[0] for frame in (_frame(door), _frame(door))}
-        assert (replies[1].code, replies[1].message) == (FAILED, message)
-        assert replies[2].code == 0
-
-
-def test_stopped_engine_waits_for_its_coroutines() -> None:
-    """What was read is answered."""
-    with bench(Coroutines(), seats=2) as one:
-        door = one.door()
-        door.begin(*[call(data=b"quick") for _ in range(4)])
-        one.until(lambda: door.link.newest == 4)
-        one.engine.stop()
-        assert sorted(_streams(door, 4)) == [1, 2, 3, 4]
-
-
-def _frame(door: FakeDoor) -> frames.Frame:
-    frame = door.read()
-    assert frame is not None
-    return frame
-
-
-def _streams(door: FakeDoor, count: int) -> list[int]:
-    """Streams of the next answers, in order."""
-    return [_frame(door).stream for _ in range(count)]

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 from typing import Final, cast
 
 import msgspec
@@ -73,7 +72,7 @@ def main(descriptor: int) -> None:
     setup = control.read_to_door(first[0])
     if not isinstance(setup, DoorSetup):
         raise TypeError(f"the first order is {type(setup).__name__}")
-    logs.setup("json" if setup.log == "json" else "human", stream=sys.stderr)
+    logs.setup("json" if setup.log == "json" else "human", stream=logs.Unwaiting(2))
     try:
         door = Door(setup, link, first[1])
     except UsageError as error:  # HTTP/2 without its package: no restart will help

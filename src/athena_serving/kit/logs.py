@@ -8,15 +8,17 @@ Fields travel beside the message, not inside it:
     {"time": "2025-01-31T11:00:01.250Z", "level": "INFO", "logger": "shop.crew", "message": "worker is ready", ...}
 """
 
+import io
 import json
 import logging
 import os
+import select
 import time
 from collections.abc import Mapping
 from typing import Literal, TextIO
 
 
-def setup(mode: Literal["human", "json"], *, stream: TextIO) -> None:
+def setup(mode: Literal["human", "json"], *, stream: "TextIO | Unwaiting") -> None:
     """Send this process's log records, from INFO up, to `stream`, in the place of what an earlier call set up.
 
     Colours appear only on a terminal, and not where NO_COLOR is set (no-color.org). Writing a record never raises:
@@ -33,7 +35,7 @@ def setup(mode: Literal["human", "json"], *, stream: TextIO) -> None:
 class LineHandler(logging.Handler):
     """Writes each record in one piece; drops it if the stream is closed or full."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: "TextIO | Unwaiting") -> None:
         super().__init__()
         self.stream = stream
 
@@ -55,6 +57,43 @@ class LineHandler(logging.Handler):
             # Escapes of JSON, so that a JSON line stays one; a lone surrogate has no other form.
             self.stream.write("".join(sign if sign.isascii() else json.dumps(sign)[1:-1] for sign in line))
         self.stream.flush()
+
+
+class Unwaiting(io.TextIOBase):
+    """A text stream on a descriptor that others read, or do not: what they leave no room for is lost, never waited for.
+
+    A terminal that was stopped, or a log collector that hangs, must not stop whoever tells it something.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._is_cut = False
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        """Is it a terminal?"""
+        return os.isatty(self._descriptor)
+
+    def write(self, text: str) -> int:
+        """Write what there is room for."""
+        self.write_bytes(text.encode())
+        return len(text)
+
+    def write_bytes(self, data: bytes) -> None:
+        """Write whole lines. After a line that was cut the next one begins on a line of its own."""
+        if self._is_cut:
+            data = b"\n" + data
+        for start in range(0, len(data), select.PIPE_BUF):
+            # A pipe that is ready takes PIPE_BUF bytes without waiting (select(2), pipe(7)).
+            self._is_cut = not select.select([], [self._descriptor], [], 0)[1]
+            if self._is_cut:
+                self._is_cut = start > 0
+                return
+            os.write(self._descriptor, data[start : start + select.PIPE_BUF])
 
 
 class HumanLine(logging.Formatter):

@@ -5,12 +5,14 @@ worker's name; the last ones are kept to explain a death.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
 from collections import deque
 from typing import Final
 
+from athena_serving.kit import logs
 from athena_serving.wire import control
 
 log = logging.getLogger("output")
@@ -34,7 +36,7 @@ class Output:
         """Stands before each line."""
         self._descriptor = descriptor
         self._rate = lines_per_second
-        self._passed_on = passed_on
+        self._passed_on = logs.Unwaiting(passed_on)
         self._rest = b""
         self._is_cut = False
         self._last: deque[str] = deque(maxlen=_KEPT)
@@ -108,7 +110,8 @@ class Output:
         if self._count > self._rate:
             return
         if is_ours:
-            _write(self._passed_on, line[1:] + b"\n")
+            with contextlib.suppress(OSError):  # nobody reads our log
+                self._passed_on.write_bytes(line[1:] + b"\n")
         else:
             log.info("%s", text, extra={"fields": {"worker": self.name}})
 
@@ -121,10 +124,3 @@ class Output:
                 extra={"fields": {"worker": self.name}},
             )
             self._count = 0
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    try:
-        os.write(descriptor, data)
-    except OSError:
-        return  # nobody reads our log

@@ -35,7 +35,7 @@ RESERVED = frozenset({"livez", "readyz", "healthz", "metrics", "docs", "openapi.
 def run(settings: Serve) -> int:
     """Serve until stopped; the exit code. Raises `UsageError` for a wrapper that cannot be loaded, `PortBusy`."""
     form = settings.server.log_form(is_terminal=sys.stderr.isatty())
-    logs.setup(form, stream=sys.stderr)
+    logs.setup(form, stream=logs.Unwaiting(2))
     return asyncio.run(Supervisor(settings, form).run())
 
 
