@@ -5,6 +5,7 @@ situation; where ASF hung, panicked or lied, the nearest code of its table is gi
 
     AthenaError
     ├── CallerError       the request is wrong: mend it, do not repeat it
+    ├── TargetMissing     a schema that leads elsewhere leads nowhere
     ├── WrapperError      user code failed: its author must look
     ├── CapacityError     nothing is wrong but the moment: wait and try again
     ├── CallCancelled     nobody waits for the answer any more
@@ -59,6 +60,12 @@ class BadAppId(CallerError):
     code = 10313
 
 
+class Unauthenticated(CallerError):
+    """No key, an unknown one, or a signature that it did not make."""
+
+    code, http = 10313, 401
+
+
 class BodyTooLarge(CallerError):
     """More bytes than `limits.body`."""
 
@@ -77,6 +84,18 @@ class ServiceNotFound(CallerError):
     code, http = 10404, 404
 
 
+class RouteNotFound(CallerError):
+    """A category: none of its rules is true of the request."""
+
+    code = 10404
+
+
+class TargetMissing(AthenaError):
+    """A category: the service that its rule names is not served here."""
+
+    code = 10404
+
+
 # ── user code's fault ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -88,6 +107,36 @@ class WrapperError(AthenaError):
 
 class OnceFailed(WrapperError):
     """`wrapperOnceExec` raised, or answered with an error code of its own."""
+
+
+class MethodMissing(WrapperError):
+    """The wrapper has no method for this kind of call."""
+
+    code, http = 10600, 501
+
+
+class CreateFailed(WrapperError):
+    """`wrapperCreate` raised, gave no handle, or answered with an error code."""
+
+    code = 10905
+
+
+class WriteFailed(WrapperError):
+    """`wrapperWrite` raised or answered with an error code."""
+
+    code = 10907
+
+
+class ReadFailed(WrapperError):
+    """`wrapperRead` raised or answered with an error code."""
+
+    code = 10908
+
+
+class CallbackFailed(WrapperError):
+    """User code handed an error code to `callback`."""
+
+    code = 10910
 
 
 class OutputInvalid(WrapperError):
@@ -179,5 +228,18 @@ class WrapperNotLoadable(UsageError):
 BY_CODE: dict[int, type[AthenaError]] = {
     kind.code: kind
     for kind in (InternalError, CallCancelled, BadRequest, BadAppId, RequestTimeout, ServiceNotFound, OnceFailed)
-} | {kind.code: kind for kind in (OutputInvalid, DeadlineExceeded, Unavailable, WorkerDied)}
+} | {
+    kind.code: kind
+    for kind in (
+        OutputInvalid,
+        DeadlineExceeded,
+        Unavailable,
+        WorkerDied,
+        MethodMissing,
+        CreateFailed,
+        WriteFailed,
+        ReadFailed,
+        CallbackFailed,
+    )
+}
 """The class that a code found in a reply stands for."""

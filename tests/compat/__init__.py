@@ -1,0 +1,1 @@
+"""What existed before: wrappers, clients, start commands and recorded traffic of ASF, against ours."""
