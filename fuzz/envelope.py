@@ -36,11 +36,32 @@ class _Wrapper:
     responseCls = _Response()
 
 
+_CHANGES = {
+    "children": {"kind": {"formatVal": "bool"}, "loud": {"constVal": "QUJD"}, "boxes": {"defaultVal": {}}},
+    "setVal": {
+        "word": ["$sprintf", "${word}", "${count}", "${kind}"],
+        "sum": ["$add", "${count}", ["$mul", "${count}", "${word}"]],
+        "parts": ["$join", ["$split", "${word}", "${kind}"], "${kind}"],
+        "boxes.format": ["$replace", "${word}", "${kind}", "${word}"],
+    },
+}
 _SCHEMAS = (
     schema.compile(document.build(_Wrapper, body_limit=_LIMIT), body_limit=_LIMIT),
     # Without `schemainput` everything passes the check: what the conversion alone makes of it.
     schema.compile(
         {"meta": {"serviceId": "fuzz", "fuzz": {"input": {"image": "image"}, "accept": {"boxes": "text"}}}},
+        body_limit=_LIMIT,
+    ),
+    # What is changed after the check, in all the ways there are.
+    schema.compile(
+        {
+            "meta": {"serviceId": "fuzz", "fuzz": {"input": {"image": "image"}, "accept": {"boxes": "text"}}},
+            "schemainput": {
+                "children": {"header": {"children": {"uid": {"formatVal": "integer", "replaceKey": "did"}}}},
+                "switch": "parameter",
+                "default": {"children": {"parameter": {"children": {"fuzz": _CHANGES}}}},
+            },
+        },
         body_limit=_LIMIT,
     ),
 )

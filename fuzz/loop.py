@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Final, NamedTuple, Protocol, cast
 
-from fuzz import channel, control, envelope, frames, page
+from fuzz import channel, control, envelope, frames, page, schema
 
 LONGEST: Final = 1 << 16
 """Bytes of an input; longer ones find nothing that shorter ones do not."""
@@ -30,7 +30,8 @@ class Target(Protocol):
 
 
 TARGETS: Final[Mapping[str, Target]] = {
-    module.__name__.rpartition(".")[2]: cast("Target", module) for module in (frames, control, channel, page, envelope)
+    module.__name__.rpartition(".")[2]: cast("Target", module)
+    for module in (frames, control, channel, page, envelope, schema)
 }
 
 

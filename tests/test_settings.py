@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from athena_serving import settings
 from athena_serving.errors import SettingsError, UsageError
-from athena_serving.settings import Serve
+from athena_serving.settings import Serve, aiges
 from athena_serving.settings.catalogue import CATALOGUE, Setting
 from athena_serving.settings.groups import is_loopback
 from athena_serving.settings.kinds import parse_size, show_size, stringify
+from athena_serving.settings.sources import Found
 
 
 class Desk:
@@ -199,6 +200,106 @@ def test_floats_are_exact_and_without_exponent(value: float) -> None:
     assert float(text) == value
     assert "e" not in text
     assert not text.endswith(".0")
+
+
+# ── aiges.toml ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_asf_file_counts_where_there_is_no_athena_toml(desk: Desk) -> None:
+    """The file beside a wrapper gives [wrapper], seats and headers, and is their origin; athena.toml replaces it."""
+    file = desk.write("ocr/aiges.toml", "[aiges]\nheaderPass = 'uid;did'\n[wrapper]\na = 1\n[fc]\nmax = 4\n")
+    (hosted,) = desk.load().services
+    assert (hosted.wrapper, hosted.workers.seats, hosted.service.pass_headers) == ({"a": "1"}, 4, ("uid", "did"))
+    names = ("wrapper.a", "workers.seats", "service.pass_headers")
+    assert {hosted.origins[name] for name in names} == {str(file)}
+    desk.write("ocr/athena.toml", "")
+    assert desk.load().services[0].wrapper == {}
+
+
+def test_asf_file_does_not_open_the_server(desk: Desk) -> None:
+    """Where the server listens is not a wrapper's to say: `http_listen` only reaches the wrapper, with a remark."""
+    desk.write("ocr/aiges.toml", "[svcName]\nport = 5090\n[wrapper]\nhttp_listen = '0.0.0.0:80'\n")
+    serve = desk.load()
+    assert (serve.server.host, serve.server.port) == ("127.0.0.1", 1888)
+    assert serve.services[0].wrapper == {"http_listen": "0.0.0.0:80"}
+    assert [remark.key for remark in serve.services[0].remarks] == ["[svcName]", "[wrapper].http_listen"]
+
+
+def test_asf_file_on_the_command_line_is_the_only_one(desk: Desk) -> None:
+    """With one named, which gives way to every source of ours, none beside a wrapper is read."""
+    desk.write("ocr/aiges.toml", "[fc]\nmax = 4\n")
+    beneath = {"workers.queue": Found(0, "AIservice"), "server.port": Found(7, "AIservice")}
+    flags = {"server.port": 8}
+    serve = settings.load(["ocr"], config=None, environ={}, flags=flags, cwd=desk.folder, beneath=beneath)
+    assert (serve.server.port, serve.services[0].workers.queue, serve.services[0].workers.seats) == (8, 0, 1)
+    assert serve.services[0].origins["workers.queue"] == "AIservice"
+
+
+def test_asf_keys_without_effect_are_remarks(desk: Desk) -> None:
+    """A key that means nothing here is listed with what became of it, also one that nobody knows."""
+    desk.write("ocr/aiges.toml", "[aiges]\nasyncMode = true\nnew = 1\nusrCfg = ''\n[lbv2]\nable = 0\n[what]\nx = 1\n")
+    remarks = dict(desk.load().services[0].remarks)
+    assert set(remarks) == {"[aiges].asyncMode", "[aiges].new", "[lbv2]", "[what]"}
+    assert (remarks["[aiges].new"], remarks["[what]"]) == ("unknown", "unknown")
+    assert all(remarks.values())
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        ("[fc]\nmax = 0", "[fc].max must be a whole number, 1 or more, not 0"),
+        ("[fc]\nmax = '4'", '[fc].max must be a whole number, 1 or more, not "4"'),
+        ("fc = 1", "fc must be a table"),
+        ("[aiges]\nheaderPass = ['a']", "[aiges].headerPass must be a string, not ['a']"),
+        ("[aiges]\nusrCfg = 1", "[aiges].usrCfg must be a string, not 1"),
+        ("[aiges]\nusrCfg = 'gone.toml'", "no such file: [aiges].usrCfg = gone.toml"),
+        ("[wrapper]\na = [1]", "wrapper.a must be a string, a number, true or false"),
+        ("[wrapper", "aiges.toml is not TOML"),
+    ],
+)
+def test_wrong_values_of_an_asf_file_are_refused(desk: Desk, toml: str, message: str) -> None:
+    """What ASF's loader could not have taken either is an error with the file and the key as it stands there."""
+    file = desk.write("ocr/aiges.toml", toml)
+    with pytest.raises(SettingsError) as caught:
+        desk.load()
+    assert caught.value.message.startswith(message)
+    assert caught.value.where == str(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("0.0.0.0:1888", "0.0.0.0", 1888),
+        ("127.0.0.1:80", "127.0.0.1", 80),
+        (":1888", "0.0.0.0", 1888),
+        (":", "0.0.0.0", 0),
+        ("[::1]:9", "::1", 9),
+        ("localhost:", "localhost", 0),
+    ],
+)
+def test_address_of_an_asf_file_is_read_as_go_does(desk: Desk, text: str, host: str, port: int) -> None:
+    """No address is every address, no port any free one."""
+    document = aiges.read(desk.write("aiges.toml", f"[wrapper]\nhttp_listen = '{text}'\n"), folder=desk.folder)
+    values = aiges.for_server(document, "svcName")
+    assert {name: found.value for name, found in values.items()} == {"server.host": host, "server.port": port}
+
+
+@pytest.mark.parametrize("text", ["1888", "1.2.3.4", "host:http", "host:70000", "a b:1", "host:-1"])
+def test_address_that_is_none_is_refused(desk: Desk, text: str) -> None:
+    """The error names the key and what it must be."""
+    document = aiges.read(desk.write("aiges.toml", f"[wrapper]\nhttp_listen = '{text}'\n"), folder=desk.folder)
+    with pytest.raises(SettingsError, match=r"\[wrapper\]\.http_listen must be"):
+        aiges.for_server(document, "svcName")
+
+
+def test_address_in_the_service_s_section_counts_if_there_is_no_other(desk: Desk) -> None:
+    """ASF's own sample file has `http_listen` there, where its loader did not look; [wrapper] comes first."""
+    text = "[ocr]\nhttp_listen = ':2'\n"
+    document = aiges.read(desk.write("aiges.toml", text), folder=desk.folder)
+    assert aiges.for_server(document, "ocr")["server.port"].value == 2
+    assert aiges.for_server(document, "other") == {}
+    document = aiges.read(desk.write("aiges.toml", f"{text}[wrapper]\nhttp_listen = ':3'\n"), folder=desk.folder)
+    assert aiges.for_server(document, "ocr")["server.port"].value == 3
 
 
 # ── sizes ─────────────────────────────────────────────────────────────────────────────────────────
@@ -437,6 +538,24 @@ def test_path_without_a_wrapper_is_refused(desk: Desk, path: str, message: str) 
         desk.load(path)
     assert caught.value.message.startswith(message)
     assert caught.value.help
+
+
+def test_schema_without_a_wrapper_is_a_category(desk: Desk) -> None:
+    """A folder with only a schema.json, or a JSON file; a schema.json beside a wrapper is the wrapper's."""
+    desk.write("ocr/wrapper.py", "")
+    desk.write("ocr/schema.json", "{}")
+    folder, file = desk.write("iat/schema.json", "{}"), desk.write("more.json", "{}")
+    serve = desk.load("ocr", "iat", "more.json")
+    assert serve.categories == (folder, file)
+    assert [hosted.path.parent.name for hosted in serve.services] == ["ocr"]
+
+
+def test_category_alone_is_refused(desk: Desk) -> None:
+    """It leads to other services, and there are none."""
+    desk.write("iat/schema.json", "{}")
+    with pytest.raises(UsageError, match="leads to other services") as caught:
+        desk.load("iat")
+    assert caught.value.help.startswith("name them beside it")
 
 
 def test_file_that_is_no_text_is_refused(desk: Desk) -> None:

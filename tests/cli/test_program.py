@@ -1,6 +1,7 @@
 """The command line: what a person types, and what they read when it is wrong."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -117,6 +118,22 @@ def test_serve_with_nothing_to_serve_says_so(folder: Path, capsys: pytest.Captur
     assert error[1:] == [f"  where: {folder}", "  help: name a wrapper.py or its folder: athena serve ./wrapper.py"]
 
 
+def test_serve_logs_what_an_aiges_toml_says_in_vain(
+    folder: Path,
+    serve_with: Callable[[Server], None],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each outcome is one line that names its keys; what ASF did not read either is not worth one."""
+    serve_with(Recorder())
+    monkeypatch.setattr(logging.getLogger(), "handlers", [*logging.getLogger().handlers])  # the command adds one
+    (folder / "ocr" / "aiges.toml").write_text("[aiges]\nsub = 'ase'\n[fc]\nttl = 1\nroll = 1\n", encoding="utf-8")
+    with caplog.at_level("INFO"):
+        assert cli.main(["serve", "ocr"]) == 0
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "settings"]
+    assert line.startswith("aiges.toml: [fc].ttl, [fc].roll: ")
+
+
 def test_serve_does_not_load_rich(folder: Path) -> None:
     """The library for tables takes memory that a server has no use for."""
     script = """
@@ -165,6 +182,18 @@ def test_settings_without_a_wrapper_show_the_server(folder: Path, capsys: pytest
     assert "name one to see [service], [workers] and [wrapper]" in output
 
 
+def test_settings_say_what_became_of_an_aiges_toml(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Keys of ASF's file without effect are listed, for people and for programs."""
+    (folder / "ocr" / "aiges.toml").write_text("[fc]\nmax = 3\nbest = 1\n[log]\nlevel = 'debug'\n", encoding="utf-8")
+    assert cli.main(["settings", "ocr"]) == 0
+    shown = "".join(capsys.readouterr().out.split())  # a long path is broken into lines
+    assert f"withouteffectin{folder / 'ocr' / 'aiges.toml'}" in shown
+    assert cli.main(["settings", "--json", "ocr"]) == 0
+    (service,) = json.loads(capsys.readouterr().out)["services"]
+    assert service["settings"]["workers.seats"] == {"value": 3, "origin": str(folder / "ocr" / "aiges.toml")}
+    assert set(service["remarks"]) == {"[fc].best", "[log]"}
+
+
 # ── words ─────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -173,7 +202,7 @@ def test_settings_without_a_wrapper_show_the_server(folder: Path, capsys: pytest
     [
         (["serv"], "no command serv", "did you mean `athena serve`?"),
         (["./ocr/wrapper.py"], "no command ./ocr/wrapper.py", "did you mean `athena serve ./ocr/wrapper.py`?"),
-        (["xyzzy"], "no command xyzzy", "commands: serve, settings"),
+        (["xyzzy"], "no command xyzzy", "commands: serve, schema, settings"),
         (["serve", "--prot", "1"], "no such option", "athena serve --help"),
         (["--prot"], "no such option", "athena --help"),
         (["serve", "--port"], "option '--port' requires an argument", "athena --help"),
@@ -192,7 +221,7 @@ def test_wrong_words_are_answered_with_help(
     assert remedy in output.err
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["serve", "--help"], ["settings", "-h"]])
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["serve", "--help"], ["schema", "-h"], ["settings", "-h"]])
 def test_help_has_examples(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Help says what to type."""
     assert cli.main(arguments) == 0

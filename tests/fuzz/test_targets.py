@@ -92,4 +92,4 @@ def test_unknown_target_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     """With those that there are."""
     with pytest.raises(SystemExit):
         command.main(["nothing"])
-    assert "no target nothing; there are frames, control, channel, page, envelope" in capsys.readouterr().err
+    assert "no target nothing; there are frames, control, channel, page, envelope, schema" in capsys.readouterr().err

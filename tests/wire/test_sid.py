@@ -40,7 +40,7 @@ def test_count_wraps_at_16_bits() -> None:
 @pytest.mark.parametrize(("sub", "start"), [("", "src"), ("a", "  a"), ("longer", "longer")])
 def test_sub_is_padded_but_never_cut(sub: str, start: str) -> None:
     """As in ASF."""
-    assert Sids(pid=1, ip="127.0.0.1", port=1888, sub=sub).next(1.0).startswith(f"{start}0001")
+    assert Sids(pid=1, ip="127.0.0.1", port=1888).next(1.0, sub).startswith(f"{start}0001")
 
 
 def test_text_that_is_no_address_is_refused() -> None:

@@ -305,10 +305,62 @@ def test_interruption_passes_through() -> None:
         once(Made(interrupted))
 
 
-def test_wrapper_without_the_method_says_so() -> None:
-    """To whoever calls it; the base class does the same."""
-    assert "NotImplementedError: the wrapper has no wrapperOnceExec" in once(object()).message
-    assert "NotImplementedError: WrapperBase has no wrapperOnceExec" in once(WrapperBase()).message
+@pytest.mark.parametrize("wrapper", [object(), WrapperBase()])
+def test_wrapper_without_the_method_says_so(wrapper: object) -> None:
+    """10600 for a once-call to a wrapper that has only streams, say; the base class's own method counts for none."""
+    reply = once(wrapper)
+    assert (reply.code, reply.message) == (10600, "the wrapper has no wrapperOnceExec(params, reqData)")
+
+
+# ── ASF's first style (wrapper.md 2.4) ────────────────────────────────────────────────────────────
+
+
+def old(code: object, *items: object) -> Reply:
+    """The answer of a function that fills a list and returns a code."""
+
+    def method(
+        usrTag: str, params: object, reqData: object, respData: list[object], psrIds: object, psrCnt: int
+    ) -> Any:
+        assert (usrTag, params, psrIds, psrCnt) == ("sid-1", {"sid": "sid-1", "word": "w"}, (), 0)
+        assert reqData == ({"key": "data", "data": b"data", "len": 4, "status": 3, "type": 0, "desc": {}},)
+        assert respData == []
+        respData.extend(items)
+        return code
+
+    return once(Made(method, wrapperError=lambda code: f"error {code}"))
+
+
+def test_old_style_is_known_by_the_list_it_fills() -> None:
+    """In a class or not: a tuple of dicts goes in, dicts come out; every status is 3."""
+    for _ in range(2):  # each call has a list of its own
+        reply = old(0, {"key": "a", "data": b"x", "status": 1}, {"key": "b", "data": "text", "len": 2, "type": 2})
+        assert [(p.key, bytes(p.data), p.status, p.type) for p in reply.pieces] == [
+            ("a", b"x", 3, 0),
+            ("b", b"te", 3, 2),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("code", "items", "message"),
+    [
+        (5, [{"key": "a", "data": b"x"}], "error 5;code=5"),
+        (-1, [], "error -1;code=-1"),
+        (0, [], "wrapperOnceExec left respData empty;code=-1"),
+        (None, [{"key": "a", "data": b"x"}], "wrapperOnceExec returned NoneType, not a number;code=-1"),
+        (0, [b"x"], "TypeError: Response.list holds a bytes, not a ResponseData;code=-1"),
+        (0, [{"key": "a"}], "ValueError: an item of respData has no data: it has key;code=-1"),
+    ],
+)
+def test_old_style_that_fails_is_said(code: object, items: list[object], message: str) -> None:
+    """With the code that it returned, or what was wrong with the list."""
+    reply = old(code, *items)
+    assert (reply.code, reply.message, reply.pieces) == (10909, message, [])
+
+
+def test_old_style_may_answer_as_the_later_ones() -> None:
+    """With a `Response`, though it was given a list."""
+    assert old(Response().response_err(7)).message == "error 7;code=7"
+    assert bytes(old(answer(ResponseData("a", b"x"))).pieces[0].data) == b"x"
 
 
 # ── coroutines ────────────────────────────────────────────────────────────────────────────────────
@@ -357,6 +409,29 @@ def test_init_that_says_nothing_bad_is_good(code: object) -> None:
 
     Adapter(Wrapper(), FILE).init({"model": "small"})
     assert got == [{"model": "small"}]
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        (lambda config: (config,), ({"a": "b"},)),
+        (lambda cfg: (cfg,), ({"a": "b"},)),
+        (lambda settings: (settings,), ({"a": "b"},)),
+        (lambda *rest: rest, ({"a": "b"},)),
+        (lambda *, config: (config,), ({"a": "b"},)),
+        (lambda: (), ()),
+    ],
+)
+def test_init_gets_its_settings_in_every_spelling(method: Callable[..., Any], expected: tuple[object, ...]) -> None:
+    """By name, by position, or not at all."""
+    got: list[object] = []
+
+    @functools.wraps(method)
+    def noting(*args: object, **kwargs: object) -> None:
+        got.extend(method(*args, **kwargs))
+
+    Adapter(SimpleNamespace(wrapperInit=noting), FILE).init({"a": "b"})
+    assert tuple(got) == expected
 
 
 @pytest.mark.parametrize("code", [1, -1, "bad"])

@@ -54,6 +54,57 @@ def test_class_that_answers_nothing_is_refused(written: Written, source: str) ->
     assert "def wrapperOnceExec(self, params, reqData)" in error.help
 
 
+def test_class_for_streams_is_found(written: Written) -> None:
+    """One that has no `wrapperOnceExec` but begins sessions of its own."""
+    kind = load.load(
+        written(
+            """
+            from athena_serving.sdk import WrapperBase
+            class Wrapper(WrapperBase):
+                def wrapperCreate(self, params, sid): ...
+            """
+        )
+    )
+    assert load.method_of(kind, "wrapperCreate") is not None
+    assert load.method_of(kind, "wrapperOnceExec") is None
+
+
+def test_functions_of_a_module_are_methods(written: Written) -> None:
+    """ASF's first style, with what the module says of its service; not what it happens to import under such a name."""
+    path = written(
+        """
+        import json as config
+        serviceId = "songs"
+        version = 2
+        def wrapperInit(config): return config
+        def wrapperOnceExec(usrTag, params, reqData, respData, psrIds, psrCnt): return 0
+        def wrapperDestory(handle): return handle
+        def wrapperOwn(): ...
+        """
+    )
+    kind = load.load(path)
+    assert issubclass(kind, load.Functions)
+    wrapper = load.construct(kind, path)
+    init, destroy = load.method_of(wrapper, "wrapperInit"), load.method_of(wrapper, "wrapperDestroy")
+    assert init is not None
+    assert destroy is not None
+    assert (init({"a": "b"}), destroy("handle")) == ({"a": "b"}, "handle")
+    assert vars(kind).keys() & {"serviceId", "version", "config", "wrapperOwn"} == {"serviceId"}
+
+
+def test_class_wins_over_functions(written: Written) -> None:
+    """A module may have both; the class is the later style."""
+    source = "def wrapperOnceExec(params, reqData): ...\nclass Wrapper:\n    wrapperOnceExec = wrapperOnceExec"
+    assert not issubclass(load.load(written(source)), load.Functions)
+
+
+def test_functions_that_answer_nothing_are_refused(written: Written) -> None:
+    """As a class would be, with the way to write it."""
+    error = failure(written("def wrapperInit(config): return 0"))
+    assert error.message == "wrapper.py has no wrapperOnceExec"
+    assert error.help.startswith("def wrapperOnceExec(usrTag, params, reqData, respData, psrIds, psrCnt)")
+
+
 @pytest.mark.parametrize(
     ("source", "help_text"),
     [

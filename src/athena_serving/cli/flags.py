@@ -63,7 +63,7 @@ def default_paths(paths: tuple[str, ...]) -> tuple[str, ...]:
     return paths or ((WRAPPER_NAME,) if Path(WRAPPER_NAME).is_file() else ())
 
 
-def no_wrapper() -> UsageError:
+def no_wrapper(command: str) -> UsageError:
     """The error for a command that needs a wrapper and was told of none."""
-    remedy = "name a wrapper.py or its folder: athena serve ./wrapper.py"
+    remedy = f"name a wrapper.py or its folder: athena {command} ./wrapper.py"
     return UsageError(f"nothing to serve: no {WRAPPER_NAME} in this folder", where=str(Path.cwd()), help=remedy)

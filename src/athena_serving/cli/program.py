@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -14,6 +14,7 @@ from athena_serving.errors import UsageError
 
 COMMANDS = {
     "serve": "athena_serving.cli.serve",
+    "schema": "athena_serving.cli.schema",
     "settings": "athena_serving.cli.settings",
 }
 """Module of each command; it holds a click command called `command`."""
@@ -51,6 +52,7 @@ EXAMPLES = """\b
 Examples:
   athena serve ./wrapper.py
   athena serve ./ocr ./tts --port 8000 --workers 2
+  athena schema ./wrapper.py --openapi
   athena settings ./wrapper.py"""
 
 
@@ -71,8 +73,16 @@ def program(context: click.Context) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments` (by default the process's own) name; return the exit code."""
     name = _program_name()
+    return guard(lambda: program.main(arguments, prog_name=name, standalone_mode=False), name)
+
+
+def guard(work: Callable[[], object], name: str) -> int:
+    """Do a program's work at the process's edge, where errors become words; return the exit code.
+
+    `name` is what the person typed. A result of `work` that is a whole number is the exit code.
+    """
     try:
-        result = program.main(arguments, prog_name=name, standalone_mode=False)
+        result = work()
     except UsageError as error:
         return _tell(str(error), error.exit_code)
     except click.ClickException as error:

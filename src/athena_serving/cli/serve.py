@@ -24,9 +24,9 @@ def command(paths: tuple[str, ...], **words: object) -> int:
     """
     wrappers = flags.default_paths(paths)
     if not wrappers:
-        raise flags.no_wrapper()
+        raise flags.no_wrapper("serve")
     chosen = flags.load(wrappers, words)
     # Not at the top: a mistake in the settings, and --help, should not wait for the server to be imported.
-    from athena_serving.supervisor import service  # noqa: PLC0415
+    from athena_serving.cli import launch  # noqa: PLC0415
 
-    return service.run(chosen)
+    return launch.run(chosen)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from athena_serving.cli import flags
 from athena_serving.settings import Hosted, Limits, Serve, Server, Service, Workers
+from athena_serving.settings.aiges import FILE_NAME
 from athena_serving.settings.catalogue import CATALOGUE
 from athena_serving.settings.kinds import ENTRY
 
@@ -48,6 +49,8 @@ def command(paths: tuple[str, ...], *, as_json: bool, **words: object) -> None:
     console.print(_table("server", server_rows(chosen)))
     for hosted in chosen.services:
         console.print(_table(str(hosted.path), service_rows(hosted)))
+        if hosted.remarks:
+            console.print(_remarks(hosted))
     if not chosen.services:
         console.print("No wrapper.py here; name one to see [service], [workers] and [wrapper].")
 
@@ -76,8 +79,14 @@ def _rows(
 
 
 def as_document(chosen: Serve) -> dict[str, object]:
-    """All rows as one value for JSON: `{"server": {NAME: {"value", "origin"}}, "services": [{"path", "settings"}]}`."""
-    services = [{"path": str(hosted.path), "settings": _entries(service_rows(hosted))} for hosted in chosen.services]
+    """All rows as one value for JSON: `{"server": ROWS, "services": [{"path", "settings": ROWS, "remarks"}]}`.
+
+    ROWS are `{NAME: {"value", "origin"}}`; remarks say what became of the keys of an aiges.toml without effect.
+    """
+    services = [
+        {"path": str(one.path), "settings": _entries(service_rows(one)), "remarks": dict(one.remarks)}
+        for one in chosen.services
+    ]
     return {"server": _entries(server_rows(chosen)), "services": services}
 
 
@@ -92,4 +101,13 @@ def _table(title: str, rows: Iterator[Row]) -> Table:
     table.add_column("from", overflow="fold")
     for row in rows:
         table.add_row(row.name, row.shown, row.origin, style=None if row.origin == "default" else "bold")
+    return table
+
+
+def _remarks(hosted: Hosted) -> Table:
+    table = Table(title=f"without effect in {hosted.directory / FILE_NAME}", title_justify="left")
+    table.add_column("key", overflow="fold")
+    table.add_column("what became of it", overflow="fold")
+    for key, outcome in hosted.remarks:
+        table.add_row(key, outcome)
     return table

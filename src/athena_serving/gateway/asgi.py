@@ -7,16 +7,26 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from athena_serving.crew.admission import Budget
-from athena_serving.errors import AthenaError, CallCancelled, InternalError, Unavailable
+from athena_serving.errors import (
+    AthenaError,
+    BadAppId,
+    CallCancelled,
+    InternalError,
+    Problem,
+    TargetMissing,
+    Unavailable,
+)
 from athena_serving.gateway import faults
 from athena_serving.gateway.access import Access
 from athena_serving.gateway.exchange import Exchange, Message, Reason, Receive, Scope
 from athena_serving.gateway.intake import Intake, NotJson
 from athena_serving.gateway.probes import Probes
-from athena_serving.gateway.services import Generation, Services
+from athena_serving.gateway.services import Generation, Service, Services
 from athena_serving.kit.aging import Aging
-from athena_serving.settings import Limits
+from athena_serving.settings import Limits, Server
 from athena_serving.wire import envelope
+from athena_serving.wire.category import Category
+from athena_serving.wire.envelope import Request
 from athena_serving.wire.messages import Call, Reply
 from athena_serving.wire.sid import Sids
 
@@ -35,13 +45,22 @@ class Application:
     """The ASGI application of the door."""
 
     def __init__(
-        self, services: Services, probes: Probes, access: Access, sids: Sids, limits: Limits, budget: Budget
+        self,
+        services: Services,
+        probes: Probes,
+        access: Access,
+        sids: Sids,
+        *,
+        limits: Limits,
+        server: Server,
+        budget: Budget,
     ) -> None:
         self._services = services
         self._probes = probes
         self._access = access
         self._sids = sids
         self._timeout = limits.call_timeout
+        self._checks_consumer = server.check_consumer
         self._intake = Intake(limits.body, budget)
         self._exchanges: Aging[Exchange] = Aging(YOUNG)
         self._emptied = asyncio.Event()
@@ -53,11 +72,13 @@ class Application:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008, "reason": "no service here speaks WebSocket yet"})
             return
-        service = self._services.find(scope["path"], scope["query_string"])
+        path: str = scope["path"]
+        is_ours = path.startswith("/monitor/") and scope["method"] == "GET"  # whatever its last part names
+        service = None if is_ours else self._services.find(path, scope["query_string"], scope["headers"])
         if service is None:
-            await self._probes.answer(scope, send, self._services.names())
+            await self._probes.answer(scope, send, self._services)
             return
-        sid = self._sids.next(time.time())
+        sid = self._sids.next(time.time(), service.sub)
         await self._serve(Exchange(scope, receive, service, sid, started=_clock(), timeout=self._timeout), send)
 
     # ── the way out ───────────────────────────────────────────────────────────────────────────────
@@ -84,14 +105,13 @@ class Application:
     # ── one call ──────────────────────────────────────────────────────────────────────────────────
 
     async def _serve(self, exchange: Exchange, send: Send) -> None:
-        service, generation = exchange.service, exchange.service.current
         self._exchanges.add(exchange)
-        service.meter.entered()
+        exchange.service.meter.entered()
         try:
             try:
-                if self.refuses or generation is None:
-                    raise Unavailable(self.refuses or f"service {service.name} cannot be called: {service.why_not}")
-                await self._call(exchange, generation, send)
+                if self.refuses:
+                    raise Unavailable(self.refuses)
+                await self._call(exchange, send)
             except AthenaError as error:
                 await self._refuse(exchange, error, send)
             except asyncio.CancelledError:
@@ -110,15 +130,42 @@ class Application:
                 self._emptied.set()
             self._account(exchange)
 
-    async def _call(self, exchange: Exchange, generation: Generation, send: Send) -> None:
-        schema, crew, sid = generation.schema, generation.crew, exchange.sid
+    async def _call(self, exchange: Exchange, send: Send) -> None:
         self._intake.check_type(exchange.headers.get(b"content-type"))
-        crew.check()
+        if exchange.service.category is not None:
+            await self._lead_on(exchange, exchange.service.category, send)
+            return
+        generation = _ready(exchange.service)
+        generation.crew.check()
         body = await self._intake.read(exchange)
         exchange.read_at = _clock()
-        asked = envelope.decode(body, schema)
-        asked.params["sid"] = sid
+        await self._ask(exchange, generation, envelope.decode(body, generation.schema), send)
+
+    async def _lead_on(self, exchange: Exchange, category: Category, send: Send) -> None:
+        """A category's call: the body says which service it goes to."""
+        body = await self._intake.read(exchange)
+        exchange.read_at = _clock()
+        choice = category.pick(envelope.parse(body))
+        service = self._services.get(choice.target)
+        if service is None or service.category is not None:
+            raise TargetMissing(f"sub service not found:{choice.target}")
+        exchange.move(service)
+        generation = _ready(service)
+        generation.crew.check()
+        asked = envelope.decode(body, generation.schema)
+        if choice.route_key:
+            asked.headers.update(routekey=choice.route_key, route_param=choice.route_key)
+        await self._ask(exchange, generation, asked, send)
+
+    async def _ask(self, exchange: Exchange, generation: Generation, asked: Request, send: Send) -> None:
+        schema, sid = generation.schema, exchange.sid
         exchange.app = asked.app
+        if self._checks_consumer:
+            _check_consumer(exchange.headers.get(b"x-consumer-username"), asked.app)
+        for name in generation.passed_headers:
+            if name in asked.headers:
+                asked.params.setdefault(name, asked.headers[name])
+        asked.params["sid"] = sid
         call = Call(
             sid=sid,
             service=schema.service,
@@ -138,12 +185,11 @@ class Application:
                 raise faults.from_reply(reply)
             await self._respond(exchange, 200, envelope.encode(sid, reply, asked.expects, schema), send)
 
-        await crew.serve(call, answer)
+        await generation.crew.serve(call, answer)
 
     async def _refuse(self, exchange: Exchange, error: AthenaError, send: Send) -> None:
-        generation = exchange.service.current
         exchange.code = error.code
-        status = faults.http_status(error, generation.schema if generation is not None else None)
+        status = faults.http_status(error, exchange.code_map)
         if isinstance(error, CallCancelled):
             exchange.status = status
             return
@@ -173,3 +219,20 @@ class Application:
         exchange.service.meter.ended(exchange, now)
         if self._access.is_on:
             self._access.write(exchange.entry(now))
+
+
+def _ready(service: Service) -> Generation:
+    """The generation that a call goes to. Raises `Unavailable` if there is none."""
+    if service.current is None:
+        raise Unavailable(f"service {service.name} cannot be called: {service.why_not}")
+    return service.current
+
+
+def _check_consumer(consumer: bytes | None, app: str) -> None:
+    """What an API gateway in front has found out must be what the request says of itself (http-api.md 8.1).
+
+    Raises `BadAppId`. Without the header there is nothing to compare, as in ASF.
+    """
+    if consumer and consumer.decode("latin-1") != app:
+        problems = (Problem("/header/app_id", "is not that of the key"),)
+        raise BadAppId("app_id and api_key does not match", problems=problems)

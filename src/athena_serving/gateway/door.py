@@ -26,10 +26,11 @@ from athena_serving.gateway.services import Generation, Service, Services
 from athena_serving.kit import logs, memory, processes
 from athena_serving.kit.channel import AsyncChannel, Channel
 from athena_serving.settings import Limits, Server
-from athena_serving.wire import control, schema
+from athena_serving.wire import category, control, schema
 from athena_serving.wire.control import (
     Answer,
     Ask,
+    Divide,
     DoorSetup,
     Drained,
     Failed,
@@ -101,11 +102,17 @@ class Door:
         self._stopped = asyncio.Event()
         self._informed = asyncio.Event()
         self._retreat: asyncio.Task[None] | None = None
-        self._probes = Probes(self._ask_metrics)
+        self._probes = Probes(self._ask_metrics, body_limit=self._limits.body)
         self._access = Access(form=setup.log, is_on=self._server.access_log)
         sids = Sids(pid=setup.pid, ip=setup.address, port=setup.port)
         self._app = Application(
-            self._services, self._probes, self._access, sids, self._limits, Budget(self._limits.inflight_bytes)
+            self._services,
+            self._probes,
+            self._access,
+            sids,
+            limits=self._limits,
+            server=self._server,
+            budget=Budget(self._limits.inflight_bytes),
         )
         # Our types for ASGI are mappings, as its specification has them; uvicorn's are its own TypedDicts.
         self._engine = Engine(
@@ -155,6 +162,8 @@ class Door:
         match control.read_to_door(message):
             case Install() as order:
                 self._install(order)
+            case Divide(document):
+                self._divide(document)
             case Join() as order:
                 self._join(order, fds)
             case TakeOver(name, generation):
@@ -188,7 +197,11 @@ class Door:
             service = Service(order.service, Meter(self._page, order.service))
             self._services.add(service)
         crew = Crew(order.service, queue=order.queue, on_left=self._on_left, on_dropped=service.meter.dropped)
-        service.generations[order.generation] = Generation(order.generation, compiled, crew)
+        service.generations[order.generation] = Generation(order.generation, compiled, crew, order.passed_headers)
+
+    def _divide(self, document: bytes) -> None:
+        one = category.parse(msgspec.json.decode(document))
+        self._services.add(Service(one.service, Meter(self._page, one.service), one))
 
     def _join(self, order: Join, fds: list[int]) -> None:
         service = self._services.get(order.service)
@@ -214,8 +227,9 @@ class Door:
         service = self._services.get(name)
         if service is None:
             return
-        service.current = service.generations[number]
-        self._services.route(service, service.current.schema.routes)
+        current = service.current = service.generations[number]
+        service.sub = current.schema.sub
+        self._services.route(service, current.schema.routes, current.schema.hosts)
         self._forget_generations()
 
     def _retire(self, worker: str) -> None:

@@ -7,10 +7,11 @@ get a timer and someone who watches whether the caller is still there, which cos
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from enum import Enum
 from typing import Any, Final
 
+from athena_serving.gateway import services
 from athena_serving.gateway.access import Entry
 from athena_serving.gateway.meters import stages
 from athena_serving.gateway.services import Service
@@ -52,6 +53,8 @@ class Exchange:
     answered_at = 0.0
     """When user code's answer came; 0 if none did."""
     user_us = 0
+    category: Service | None = None
+    """The category that led the call to its service."""
     _is_old = False
     _is_read = False
     _timer: asyncio.TimerHandle | None = None
@@ -86,6 +89,16 @@ class Exchange:
         self._is_read = True
         if self._is_old:
             self._watch()
+
+    def move(self, service: Service) -> None:
+        """A category's call has been found to be this service's, which counts it from now on."""
+        self.service.meter.moved(service.meter)
+        self.category, self.service = self.service, service
+
+    @property
+    def code_map(self) -> Mapping[int, int]:
+        """HTTP statuses of codes, as the service that was called has them."""
+        return services.code_map(self.category or self.service)
 
     def cancel(self, reason: Reason) -> None:
         """End the call early."""

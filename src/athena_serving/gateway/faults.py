@@ -1,10 +1,11 @@
 """Errors become answers here, and nowhere else."""
 
+from collections.abc import Mapping
+
 from athena_serving import errors
 from athena_serving.errors import AthenaError, WrapperError
 from athena_serving.gateway.exchange import Reason
 from athena_serving.wire.messages import Reply
-from athena_serving.wire.schema import Schema
 
 
 def from_reply(reply: Reply) -> AthenaError:
@@ -26,8 +27,6 @@ def from_reason(reason: Reason | None, timeout: float) -> AthenaError:
     return errors.CallCancelled("the caller left")
 
 
-def http_status(error: AthenaError, schema: Schema | None) -> int:
+def http_status(error: AthenaError, code_map: Mapping[int, int]) -> int:
     """The HTTP status of an error; a service may have its own for a code (`meta.codeMap`, http-api.md 3.6)."""
-    if schema is not None:
-        return schema.code_map.get(error.code, error.http)
-    return error.http
+    return code_map.get(error.code, error.http)

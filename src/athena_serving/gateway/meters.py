@@ -45,6 +45,11 @@ class Meter:
         """A call has come."""
         self._page.values[self._in_flight] += 1.0
 
+    def moved(self, to: "Meter") -> None:
+        """A call has been found to be another service's."""
+        self._page.values[self._in_flight] -= 1.0
+        to.entered()
+
     def dropped(self) -> None:
         """A call was cancelled while it waited here for a worker. Workers count those dropped there."""
         self._page.values[self._dropped] += 1.0

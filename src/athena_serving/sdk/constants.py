@@ -15,3 +15,9 @@ Types = {DataText: "text", DataAudio: "audio", DataImage: "image", DataVideo: "v
 Status = {DataBegin: "begin", DataContinue: "continue", DataEnd: "end", DataOnce: "once"}
 
 THREAD_MODE, PROCESS_MODE = "thread", "process"
+
+OK, INIT_ERROR, USER_INIT_ERROR, USER_EXEC_ERROR = 0, 30001, 30002, 30003
+"""Codes of ASF's plug-in server, between it and its loader (wrapper.md 1.9). Callers never see them."""
+
+EXIT_SIG = -1
+"""What ASF's package had at its top (wrapper.md 1.9)."""

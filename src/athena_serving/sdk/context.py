@@ -67,12 +67,17 @@ class Context:
             self._token = None
 
 
+def running() -> Context | None:
+    """The call that this thread or task is answering, if there is one."""
+    return _running.get(None)
+
+
 def current() -> Context:
     """The call that this thread or task is answering.
 
     Raises LookupError outside a call, and in threads that user code started: take it along as a variable there.
     """
-    context = _running.get(None)
+    context = running()
     if context is None:
         raise LookupError(
             "no call is running here: current() works inside wrapperOnceExec, on the thread or task that was called; "

@@ -4,6 +4,7 @@ The shape is that of ASF's shipped reference schema, not of what its SDK generat
 http-api.md 5.7). `wire.schema.compile` reads it.
 """
 
+import json
 import math
 import os.path
 import re
@@ -17,6 +18,9 @@ from athena_serving.sdk.fields import BodyField, Field, JsonBodyField, ParamFiel
 
 Node = dict[str, object]
 """A piece of a schema document."""
+
+BODY_LIMIT = 64 << 20
+"""Bytes of a request where nobody has read the settings: the default of [server.limits] body."""
 
 TYPE_NAMES = {STRING: "text", AUDIO: "audio", IMAGE: "image", VIDEO: "video"}
 """Name of a data type in the document, and JSON key of its data (http-api.md 2.6)."""
@@ -122,14 +126,14 @@ def build(wrapper: type, *, name: str = "", version: str = "", body_limit: int) 
     `name` and `version` win over the class's; `body_limit` (bytes) bounds every data field.
     Raises UsageError if the service has no usable name, or two fields share a key.
     """
-    service = _service_name(name or str(getattr(wrapper, "serviceId", "") or ""), wrapper)
-    version = version or str(getattr(wrapper, "version", "") or "v1")
+    service = _usable(name or said_name(wrapper), wrapper)
+    version = version or said_version(wrapper)
     declared = fields(wrapper)
     _refuse_twins([*declared.inputs], wrapper)
     _refuse_twins([*declared.params, *declared.outputs], wrapper)
     _refuse_misfits(declared.params, wrapper)
     return {
-        "meta": _meta(service, version, declared),
+        "meta": _meta(wrapper, service, version, declared),
         "schemainput": _object(
             header={**_object(**HEADER), "anyOf": [{"required": ["app_id"]}, {"required": ["appid"]}]},
             parameter=_object(**{service: _parameters(declared)}),
@@ -139,7 +143,47 @@ def build(wrapper: type, *, name: str = "", version: str = "", body_limit: int) 
     }
 
 
-def _service_name(name: str, wrapper: type) -> str:
+def text(wrapper: type) -> str:
+    """The document as JSON, for people and programs that have no settings. Raises as `build` does."""
+    built = build(wrapper, name=service_name(wrapper), body_limit=BODY_LIMIT)
+    return json.dumps(built, ensure_ascii=False, indent=2, allow_nan=False)
+
+
+def said_name(wrapper: type) -> str:
+    """`serviceId`; empty if the class has none."""
+    return str(getattr(wrapper, "serviceId", "") or "")
+
+
+def said_version(wrapper: type) -> str:
+    """`version`; v1 if the class has none."""
+    return str(getattr(wrapper, "version", "") or "v1")
+
+
+def service_name(wrapper: type) -> str:
+    """`serviceId`, else the name of the folder that the wrapper's file is in; empty if it has no file."""
+    folder = folder_of(wrapper)
+    return said_name(wrapper) or os.path.basename(os.path.abspath(folder) if folder is not None else "")  # noqa: PTH100, PTH119  # as below
+
+
+def folder_of(wrapper: type) -> str | None:
+    """The folder that the wrapper's file is in, empty for the working directory; None if it has no file."""
+    file = getattr(sys.modules.get(wrapper.__module__), "__file__", None)
+    return None if file is None else os.path.dirname(file)  # noqa: PTH120  # no pathlib in this room: see fields
+
+
+def said(wrapper: type, name: str, default: object) -> object:
+    """What the class says of its service by an attribute: `route`, `hosts`, `sub`, `call`, `call_type`.
+
+    ASF looked into the class's own attributes only; here inherited ones count (wrapper.md 1.6, RULE). A method of this
+    name says nothing.
+    """
+    value = getattr(wrapper, name, None)
+    if isinstance(value, list | tuple):
+        value = [*map(str, value)]
+    return value if isinstance(value, str | int | list) and value not in ("", []) else default
+
+
+def _usable(name: str, wrapper: type) -> str:
     where = f"class {wrapper.__qualname__}"
     if not name:
         raise UsageError("the service has no name", where=where, help='serviceId = "ocr" in the class')
@@ -195,24 +239,29 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _meta(service: str, version: str, declared: Fields) -> Node:
+def _meta(wrapper: type, service: str, version: str, declared: Fields) -> Node:
     # The demo of ASF posts to /v1 whatever the version says.
     routes = [*dict.fromkeys((f"/v1/private/{service}", f"/{version}/private/{service}"))]
     return {
         "serviceId": service,
         "version": version,
         "service": [service],
-        "sub": "ase",
-        "call": "atmos",
-        "call_type": "0",
+        "sub": said(wrapper, "sub", "ase"),
+        "call": said(wrapper, "call", "atmos"),
+        "call_type": str(said(wrapper, "call_type", 0)),
         "webgate_type": 0,
-        "hosts": "",
-        "route": routes[0] if len(routes) == 1 else routes,
+        "hosts": said(wrapper, "hosts", ""),
+        "route": said(wrapper, "route", routes[0] if len(routes) == 1 else routes),
         "routeKey": [],
-        service: {
-            "input": {field.key: {"dataType": TYPE_NAMES[field.data_type]} for field in declared.inputs},
-            "accept": {field.key: {"dataType": TYPE_NAMES[field.data_type]} for field in declared.outputs},
-        },
+        service: streams(declared),
+    }
+
+
+def streams(declared: Fields) -> Node:
+    """Inputs and outputs with their data types, as `meta` has them under the service's id."""
+    return {
+        "input": {field.key: {"dataType": TYPE_NAMES[field.data_type]} for field in declared.inputs},
+        "accept": {field.key: {"dataType": TYPE_NAMES[field.data_type]} for field in declared.outputs},
     }
 
 
@@ -272,19 +321,25 @@ def test_values(wrapper: type) -> TestValues | None:
     Relative paths are tried in the working directory, then beside the wrapper's file.
     """
     declared = fields(wrapper)
-    file = getattr(sys.modules.get(wrapper.__module__), "__file__", None)
-    folder = os.path.dirname(file) if file else ""  # noqa: PTH120  # no pathlib in this room: see fields
+    folder = folder_of(wrapper) or ""
     pieces: list[tuple[str, int, bytes]] = []
     for field in declared.inputs:
         data = field.sample(folder)
         if data is None:
             return None
         pieces.append((field.key, field.data_type, data))
-    params = {field.key: _as_param(field.test_value) for field in declared.params}
-    return (params, pieces) if pieces else None
+    return (test_params(declared), pieces) if pieces else None
 
 
 test_values.__test__ = False  # type: ignore[attr-defined]  # pytest collects what is called test_*
+
+
+def test_params(declared: Fields) -> dict[str, str]:
+    """The test values of parameters, as the strings that wrappers get."""
+    return {field.key: _as_param(field.test_value) for field in declared.params}
+
+
+test_params.__test__ = False  # type: ignore[attr-defined]  # as above
 
 
 def _as_param(value: object) -> str:

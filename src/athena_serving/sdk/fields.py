@@ -13,7 +13,30 @@ from athena_serving.sdk.constants import AUDIO, IMAGE, STRING
 
 _log = logging.getLogger("athena_serving.sdk")
 
+PLACEHOLDER = b"test"
+"""Test value of a body field that has none."""
+
 Scalar = str | int | float | bool
+
+
+def _scalar(value: Scalar | bytes) -> Scalar:
+    """Old wrappers give bytes where a text is meant."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+def _bytes(value: object, key: str) -> bytes:
+    """A text's test value. Raises TypeError as ASF did, for what is neither bytes nor str."""
+    if value is None:
+        return b""
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    raise TypeError(f"the value of field {key!r} must be bytes or str, not {type(value).__name__}")
+
+
+def _said(**rules: object) -> dict[str, object]:
+    return {name: value for name, value in rules.items() if value is not None}
 
 
 class Field:
@@ -32,7 +55,7 @@ class BodyField(Field):
 
     def __init__(self, key: str, **attributes: str) -> None:
         super().__init__(key)
-        self.attributes = attributes
+        self.attributes = {name: str(value) for name, value in attributes.items() if value}
         """Attribute name to default value: encoding, compress, format."""
 
     def sample(self, folder: str = "") -> bytes | None:
@@ -42,7 +65,7 @@ class BodyField(Field):
     @property
     def test_value(self) -> bytes:
         """The test value, or a placeholder."""
-        return self.sample() or b"test"
+        return self.sample() or PLACEHOLDER
 
 
 class StringBodyField(BodyField):
@@ -59,7 +82,7 @@ class StringBodyField(BodyField):
         status: int = 3,
     ) -> None:
         super().__init__(key, encoding=encoding, compress=compress, format=format)
-        self.value = value.encode() if isinstance(value, str) else value
+        self.value = _bytes(value, key)
         self.need_base64 = need_base64
         self.status = status
 
@@ -81,7 +104,7 @@ class JsonBodyField(BodyField):
         """`value` as it stands if it is text or bytes, else as JSON."""
         if isinstance(self.value, bytes):
             return self.value or None
-        text = self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False)
+        text = self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False, default=str)
         return text.encode() or None
 
 
@@ -139,7 +162,10 @@ class ImageBodyField(FileField):
 
 
 class ParamField(Field):
-    """A parameter: reaches the wrapper in `params`, always as a str."""
+    """A parameter: reaches the wrapper in `params`, always as a str.
+
+    A bound that is None is none; a test value beyond the bounds is the author's business.
+    """
 
     data_type: str = "string"
 
@@ -147,16 +173,17 @@ class ParamField(Field):
         self,
         key: str,
         *,
-        enums: Sequence[Scalar] = (),
+        enums: Sequence[Scalar | bytes] | None = (),
         required: bool = False,
-        value: Scalar | bytes = "",
+        value: Scalar | bytes | None = "",
         title: str = "",
         description: str = "",
     ) -> None:
         super().__init__(key, title=title, description=description)
-        self.enums = tuple(enums)
+        # None is no choice: null passes every check of its own.
+        self.enums = tuple(_scalar(one) for one in enums or () if one is not None)
         self.required = required
-        self.value: Scalar = value.decode() if isinstance(value, bytes) else value
+        self.value: Scalar = "" if value is None else _scalar(value)
 
     def rules(self) -> dict[str, object]:
         """The keywords of its schema, beside `type`."""
@@ -174,11 +201,11 @@ class StringParamField(ParamField):
     def __init__(
         self,
         key: str,
-        minLength: int = 0,
-        maxLength: int = 1024,
-        enums: Sequence[Scalar] = (),
+        minLength: int | None = 0,
+        maxLength: int | None = 1024,
+        enums: Sequence[Scalar | bytes] | None = (),
         required: bool = False,
-        value: str | bytes = "",
+        value: str | bytes | None = "",
         description: str = "",
         title: str = "",
     ) -> None:
@@ -188,7 +215,7 @@ class StringParamField(ParamField):
 
     def rules(self) -> dict[str, object]:
         """`enum`, or the lengths."""
-        return super().rules() or {"minLength": self.minLength, "maxLength": self.maxLength}
+        return super().rules() or _said(minLength=self.minLength, maxLength=self.maxLength)
 
 
 class NumberParamField(ParamField):
@@ -199,11 +226,11 @@ class NumberParamField(ParamField):
     def __init__(
         self,
         key: str,
-        minimum: float = 0,
-        maximum: float = 100,
-        enums: Sequence[Scalar] = (),
+        minimum: float | None = 0,
+        maximum: float | None = 100,
+        enums: Sequence[Scalar | bytes] | None = (),
         required: bool = False,
-        value: float = 0,
+        value: float | str | None = 0,
         description: str = "",
         title: str = "",
     ) -> None:
@@ -213,7 +240,7 @@ class NumberParamField(ParamField):
 
     def rules(self) -> dict[str, object]:
         """`enum`, or the bounds."""
-        return super().rules() or {"minimum": self.minimum, "maximum": self.maximum}
+        return super().rules() or _said(minimum=self.minimum, maximum=self.maximum)
 
 
 class IntegerParamField(NumberParamField):
@@ -227,8 +254,10 @@ class BooleanParamField(ParamField):
 
     data_type = "boolean"
 
-    def __init__(self, key: str, title: str = "", default: bool = False, required: bool = False) -> None:
-        super().__init__(key, required=required, value=default, title=title)
+    def __init__(
+        self, key: str, title: str = "", default: bool = False, required: bool = False, description: str = ""
+    ) -> None:
+        super().__init__(key, required=required, value=default, title=title, description=description)
         self.default = default
 
     def rules(self) -> dict[str, object]:

@@ -2,10 +2,10 @@
 
 `load` is the only reader of the three sources; everybody else gets a `Serve`, or the group of it that concerns them,
 as an argument. `groups` says what settings exist and why, `kinds` what values they take, `catalogue` what they are
-called in each source, `sources` reads one source, `loading` puts the sources in order.
+called in each source, `sources` reads one source, `aiges` ASF's file, `loading` puts the sources in order.
 """
 
-from athena_serving.settings.groups import Hosted, Limits, Serve, Server, Service, Workers
+from athena_serving.settings.groups import Hosted, Limits, Remark, Serve, Server, Service, Workers
 from athena_serving.settings.loading import load
 
-__all__ = ["Hosted", "Limits", "Serve", "Server", "Service", "Workers", "load"]
+__all__ = ["Hosted", "Limits", "Remark", "Serve", "Server", "Service", "Workers", "load"]

@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from athena_serving.settings.kinds import (
     ENTRY,
@@ -40,6 +40,9 @@ class Server:
     """TCP port for probes, metrics and control; 0 takes any free one. Beside 1888, easy to remember."""
     http2: Switch = False
     """Speak HTTP/2 as well. Off: it needs the extra `http2`, and costs every HTTP/1.1 request a look at its start."""
+    check_consumer: Switch = False
+    """Refuse calls whose X-Consumer-Username is not their app id (ASF's `enable_appid_check`). Off: without an API
+    gateway in front that writes this header, anybody can send it."""
     access_log: Switch = True
     """One line in the log per call. On: the first question after a complaint is whether the call arrived."""
     log: Annotated[Literal["auto", "human", "json"], choice("auto", "human", "json")] = "auto"
@@ -98,6 +101,9 @@ class Service:
     idempotent: Switch = False
     """May a call run twice? For batches, which come later: a failed one's items are run again only then. Off: only the
     author can know."""
+    pass_headers: Names = ()
+    """Members of a request's `header` that `params` has too, unless the caller sets a parameter of that name (ASF's
+    `headerPass`). Empty: a wrapper reads parameters, and `sid` is always among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +156,15 @@ class Workers:
     more than anyone reads, less than fills a disk."""
 
 
+class Remark(NamedTuple):
+    """A key of an ASF file that has no effect here."""
+
+    key: str
+    """Section and key, `[aiges].sub`, or a whole section, `[log]`."""
+    outcome: str
+    """What became of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hosted:
     """One service to serve: a file, and what its author and its operator said about it."""
@@ -164,6 +179,8 @@ class Hosted:
     """The file's folder: where its workers run, and import from first."""
     origins: Mapping[str, str] = field(default_factory=dict)
     """As in `Serve`, for `service.*`, `workers.*` and `wrapper.*`."""
+    remarks: tuple[Remark, ...] = ()
+    """What the aiges.toml beside the wrapper says to no effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +190,8 @@ class Serve:
     server: Server
     limits: Limits
     services: tuple[Hosted, ...]
+    categories: tuple[Path, ...] = ()
+    """Schema documents without a wrapper: services that lead to those above (docs/categories.md). Absolute."""
     origins: Mapping[str, str] = field(default_factory=dict)
     """Where each value of `server.*` is from: `flag --port`, `environment ATHENA_SERVER_PORT`, a file, `default`."""
 

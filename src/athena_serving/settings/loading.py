@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from athena_serving.errors import SettingsError, UsageError
-from athena_serving.settings import sources
+from athena_serving.settings import aiges, sources
 from athena_serving.settings.catalogue import CATALOGUE, OPEN_TABLES
-from athena_serving.settings.groups import Hosted, Limits, Serve, Server, Service, Workers
+from athena_serving.settings.groups import Hosted, Limits, Remark, Serve, Server, Service, Workers
 from athena_serving.settings.sources import Values
 
 FILE_NAME = "athena.toml"
 WRAPPER_NAME = "wrapper.py"
+SCHEMA_NAME = "schema.json"
+"""A hand-written schema document; in a folder without a wrapper, a category's."""
 
 Group = TypeVar("Group")
 
@@ -26,6 +28,8 @@ class _Layers(NamedTuple):
     base: Values
     above: Values
     """Flags over environment."""
+    is_given: bool
+    """Whether `base` has an ASF file already, so that none is looked for beside a wrapper."""
 
 
 def load(
@@ -35,23 +39,32 @@ def load(
     environ: Mapping[str, str],
     flags: Mapping[str, object],
     cwd: Path,
+    beneath: Values | None = None,
 ) -> Serve:
     """The settings for serving the wrappers at `paths`: files, or folders with a wrapper.py in them.
 
+    A JSON file, or a folder with a schema.json and no wrapper.py, is a category, which leads to the others.
+
     `config` is the file of `--config`; without it `athena.toml` in `cwd` is the server's file, if it exists. `flags`
     holds values by setting name (`{"server.port": 0}`), and under `set` a list of `section.key=value`. Relative paths
-    start at `cwd`. Raises UsageError for a path that leads to no wrapper, SettingsError for anything wrong in a
-    source, also where a stronger source would have covered it.
+    start at `cwd`. `beneath` is what an ASF file says that was named on the command line: it gives way to everything
+    but the defaults, and no aiges.toml beside a wrapper is read then. Raises UsageError for a path that leads to no
+    wrapper, SettingsError for anything wrong in a source, also where a stronger source would have covered it.
     """
     root = _root(config, cwd)
-    base = sources.from_file(root) if root else {}
+    base = {**(beneath or {}), **(sources.from_file(root) if root else {})}
     above = {**sources.from_environment(environ), **sources.from_flags(flags)}
-    layers = _Layers(cwd=cwd, root=root, base=base, above=above)
+    layers = _Layers(cwd=cwd, root=root, base=base, above=above, is_given=beneath is not None)
     values = {**base, **above}
+    categories = {path: file for path in paths if (file := _category(path, cwd)) is not None}
+    if categories and len(categories) == len(paths):
+        remedy = "name them beside it: athena serve ./iat-zh ./iat-en ./iat"
+        raise UsageError("a category leads to other services, and there are none", where=str(paths[0]), help=remedy)
     serve = Serve(
         server=_build(Server, "server", values),
         limits=_build(Limits, "server.limits", values),
-        services=tuple(_host(path, layers) for path in paths),
+        services=tuple(_host(path, layers) for path in paths if path not in categories),
+        categories=tuple(categories.values()),
         origins=_origins(values, "server"),
     )
     for message, where, remedy in _contradictions(serve):
@@ -80,6 +93,15 @@ def find_wrapper(path: str | Path, cwd: Path) -> Path:
     return file
 
 
+def _category(path: str | Path, cwd: Path) -> Path | None:
+    """The document of the category that `path` means; None if it does not mean one."""
+    file = Path(os.path.abspath(cwd / path))  # noqa: PTH100  # resolve() follows links
+    if file.is_dir():
+        document = file / SCHEMA_NAME
+        return document if document.is_file() and not (file / WRAPPER_NAME).is_file() else None
+    return file if file.suffix == ".json" and file.is_file() else None
+
+
 # ── files ─────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -92,11 +114,20 @@ def _root(config: Path | None, cwd: Path) -> Path | None:
     return file
 
 
-def _beside(wrapper: Path, layers: _Layers) -> Values:
-    """What the file beside a wrapper says of its service; nothing if it is the server's file, which is read already."""
-    file = wrapper.parent / FILE_NAME
-    if not file.is_file() or (layers.root is not None and file.samefile(layers.root)):
-        return {}
+def _beside(wrapper: Path, layers: _Layers) -> tuple[Values, tuple[Remark, ...]]:
+    """What the file beside a wrapper says of its service; ASF's file counts where there is no athena.toml."""
+    file, foreign = wrapper.parent / FILE_NAME, wrapper.parent / aiges.FILE_NAME
+    if file.is_file():
+        return _own(file, layers), ()
+    if layers.is_given or not foreign.is_file():
+        return {}, ()
+    document = aiges.read(foreign, folder=wrapper.parent)
+    return aiges.for_service(document), aiges.remarks(document)
+
+
+def _own(file: Path, layers: _Layers) -> Values:
+    if layers.root is not None and file.samefile(layers.root):
+        return {}  # read already
     found = sources.from_file(file)
     misplaced = [name for name in found if name.startswith("server.")]
     # In the working directory [server] is in its place; --config named another file instead of it.
@@ -111,7 +142,8 @@ def _beside(wrapper: Path, layers: _Layers) -> Values:
 
 def _host(path: str | Path, layers: _Layers) -> Hosted:
     wrapper = find_wrapper(path, layers.cwd)
-    values = {**layers.base, **_beside(wrapper, layers), **layers.above}
+    beside, remarks = _beside(wrapper, layers)
+    values = {**layers.base, **beside, **layers.above}
     return Hosted(
         path=wrapper,
         service=_build(Service, "service", values),
@@ -119,6 +151,7 @@ def _host(path: str | Path, layers: _Layers) -> Hosted:
         wrapper=_entries("wrapper", values),
         directory=wrapper.parent,
         origins=_origins(values, "service", "workers", "wrapper"),
+        remarks=remarks,
     )
 
 

@@ -34,29 +34,44 @@ Values = Mapping[str, Found]
 
 def from_file(path: Path) -> Values:
     """What an athena.toml says. Raises SettingsError for what is no TOML, no setting or no value of it."""
+    return checked(_walk(read_toml(path), "", where=str(path)), origin=str(path))
+
+
+def read_toml(path: Path) -> dict[str, object]:
+    """A file's tables. Raises UsageError for one that cannot be read, SettingsError for one that is no TOML."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path.name} is not TOML: {error}", where=str(path)) from error
+
+
+def read_text(path: Path) -> str:
+    """A file's text. Raises UsageError for one that cannot be read, SettingsError for one that is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot read {path.name}: {error.strerror}", where=str(path)) from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path.name} is not UTF-8 text", where=str(path)) from error
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path.name} is not TOML: {error}", where=str(path)) from error
+
+
+def checked(pairs: Iterable[tuple[str, object]], *, origin: str) -> Values:
+    """TOML values by setting. Raises SettingsError for one of the wrong kind, and for a setting named twice."""
     found: dict[str, Found] = {}
-    for name, value in _walk(document, "", where=str(path)):
+    for name, value in pairs:
         if name in found:
-            raise SettingsError(f"{name} is set twice", where=str(path), help="keep one of them")
-        found[name] = _check(name, value, origin=str(path))
+            raise SettingsError(f"{name} is set twice", where=origin, help="keep one of them")
+        found[name] = check(name, value, origin)
     return found
 
 
-def _walk(table: Mapping[str, object], prefix: str, *, where: str) -> Iterator[tuple[str, object]]:
-    for key, value in table.items():
+def _walk(tables: Mapping[str, object], prefix: str, *, where: str) -> Iterator[tuple[str, object]]:
+    for key, value in tables.items():
         name = prefix + key
         if name in catalogue.OPEN_TABLES:
-            yield from _flat(_table(name, value, where=where), f"{name}.")
+            yield from flat(as_table(name, value, where=where), f"{name}.")
         elif name in SECTIONS:
-            yield from _walk(_table(name, value, where=where), f"{name}.", where=where)
+            yield from _walk(as_table(name, value, where=where), f"{name}.", where=where)
         elif name in CATALOGUE:
             yield name, value
         elif isinstance(value, dict) or (isinstance(value, list) and not prefix):  # `[[apps]]` is a list
@@ -65,17 +80,18 @@ def _walk(table: Mapping[str, object], prefix: str, *, where: str) -> Iterator[t
             raise catalogue.unknown(name, where=where)
 
 
-def _table(name: str, value: object, *, where: str) -> dict[str, object]:
+def as_table(name: str, value: object, *, where: str) -> dict[str, object]:
+    """The value, if it is a table. Raises SettingsError."""
     if not isinstance(value, dict):
         raise SettingsError(f"{name} must be a table", where=where, help=f"write [{name}], once, on a line of its own")
     return value
 
 
-def _flat(table: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
+def flat(entries: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
     """Sub-tables joined by dots (wrapper.md 4.4); a quoted dotted key is the same thing already."""
-    for key, value in table.items():
+    for key, value in entries.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
 
@@ -136,7 +152,7 @@ def from_flags(flags: Mapping[str, object]) -> Values:
         if name == "set" or value is None:
             continue
         origin = f"flag {catalogue.FLAGS.get(name, name)}"
-        found[name] = _parse(name, value, origin=origin) if isinstance(value, str) else _check(name, value, origin)
+        found[name] = _parse(name, value, origin=origin) if isinstance(value, str) else check(name, value, origin)
     words = flags.get("set")
     for name, word in _pairs(words if isinstance(words, list | tuple) else ()):
         if name in found:
@@ -162,17 +178,21 @@ def _parse(name: str, word: str, origin: str) -> Found:
         value = setting.kind.parse(word)
     except ValueError:
         raise _misfit(name, setting, word, origin) from None
-    return _check(name, value, origin)
+    return check(name, value, origin)
 
 
-def _check(name: str, value: object, origin: str) -> Found:
+def check(name: str, value: object, origin: str, *, called: str = "") -> Found:
+    """A TOML value as its setting holds it; `called` is the key's name in that source, where it is another.
+
+    Raises SettingsError for no such setting, or no value of it.
+    """
     setting = catalogue.find(name, where=origin)
     if setting.name == "workers.env" and not _VARIABLE.fullmatch(name.removeprefix("workers.env.")):
         raise SettingsError(f"{name} cannot be the name of an environment variable", where=origin)
     try:
         return Found(setting.kind.check(value), origin)
     except ValueError:
-        raise _misfit(name, setting, value, origin) from None
+        raise _misfit(called or name, setting, value, origin) from None
 
 
 _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)

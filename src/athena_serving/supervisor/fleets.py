@@ -195,7 +195,13 @@ class Fleet:
         return next((g for g in (self.current, self.coming) if g is not None and place in g.places), None)
 
     def _install(self, generation: Generation) -> Install:
-        return Install(self.name, generation.number, generation.document, queue=self.hosted.workers.queue)
+        return Install(
+            self.name,
+            generation.number,
+            generation.document,
+            queue=self.hosted.workers.queue,
+            passed_headers=self.hosted.service.pass_headers,
+        )
 
     def _take_over(self, generation: Generation) -> None:
         self.current, self.coming = generation, None

@@ -17,18 +17,18 @@ import msgspec
 from athena_serving.errors import PortBusy, UsageError
 from athena_serving.kit import logs, processes
 from athena_serving.settings import Hosted, Serve
-from athena_serving.supervisor import doors, health, metrics, sockets
+from athena_serving.supervisor import categories, doors, health, metrics, sockets
 from athena_serving.supervisor.admin import Admin, Answer, Route
 from athena_serving.supervisor.doors import Door
 from athena_serving.supervisor.fleets import Fleet
 from athena_serving.supervisor.metrics import Totals
 from athena_serving.supervisor.places import Place, State, Verdict
 from athena_serving.wire import control
-from athena_serving.wire.control import Groups, Health, Loaded, Retreat
+from athena_serving.wire.control import Divide, Groups, Health, Loaded, Retreat
 
 log = logging.getLogger("supervisor")
 
-RESERVED = frozenset({"livez", "readyz", "healthz", "metrics", "docs", "openapi.json", ""})
+RESERVED = frozenset({"livez", "readyz", "healthz", "metrics", "docs", "openapi.json", "monitor", ""})
 """Names that no service can have, since these paths are the door's own."""
 
 
@@ -47,6 +47,9 @@ class Supervisor:
         self._log_form = log_form
         self._state = "starting"
         self._totals = Totals()
+        self._categories = categories.read(settings.categories)
+        for name in self._categories:
+            _refuse_reserved(name, "a category")
         self._fleets = [Fleet(hosted, self, self._make_place, claim=self._claim) for hosted in settings.services]
         self._doors: list[Door] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -229,19 +232,15 @@ class Supervisor:
 
     def _claim(self, fleet: Fleet, name: str) -> None:
         where = str(fleet.hosted.path)
-        if name in RESERVED:
+        _refuse_reserved(name, where)
+        others = {other.name: str(other.hosted.path) for other in self._fleets if other is not fleet and other.is_named}
+        others |= dict.fromkeys(self._categories, "a category")
+        if name in others:
             raise UsageError(
-                f"a service cannot be called {name!r}: that path is the server's own",
-                where=where,
-                help='serviceId = "ocr"',
+                f"two services are called {name!r}",
+                where=f"{others[name]} and {where}",
+                help="give one another serviceId, or [service] name",
             )
-        for other in self._fleets:
-            if other is not fleet and other.is_named and other.name == name:
-                raise UsageError(
-                    f"two services are called {name!r}",
-                    where=f"{other.hosted.path} and {where}",
-                    help="give one another serviceId, or [service] name",
-                )
 
     # ── what places tell ──────────────────────────────────────────────────────────────────────────
 
@@ -292,6 +291,8 @@ class Supervisor:
 
     def _on_door_serving(self, door: Door) -> None:
         door.send(self._groups())
+        for document in self._categories.values():
+            door.send(Divide(document))
         for fleet in self._fleets:
             fleet.resend(door.send, door.join)
         self._last_health = b""
@@ -381,3 +382,12 @@ class Supervisor:
             "/healthz": lambda: health_json(probe=False),
             "/metrics": lambda: (200, self.metrics(), metrics.CONTENT_TYPE),
         }
+
+
+def _refuse_reserved(name: str, where: str) -> None:
+    if name in RESERVED:
+        raise UsageError(
+            f"a service cannot be called {name!r}: that path is the server's own",
+            where=where,
+            help='serviceId = "ocr"',
+        )

@@ -3,7 +3,7 @@
     worker   ◄ WorkerSetup(page)  Attach(data, side)  Ping  Stop
              ► Loaded  Ready  Failed  Pong
     door     ◄ DoorSetup(page, sockets…)  Install  Join(data, side, page)  TakeOver  Retire  Groups
-               Health  Retreat  Answer  Ping
+               Divide  Health  Retreat  Answer  Ping
              ► Serving  Retired  Drained  Ask  Pong
 
 What stands in brackets are the descriptors that come with the message, in order.
@@ -119,6 +119,14 @@ class Install(msgspec.Struct, tag=True, frozen=True):
     generation: int
     document: bytes
     queue: int
+    passed_headers: tuple[str, ...] = ()
+    """Members of the request's `header` that become parameters."""
+
+
+class Divide(msgspec.Struct, tag=True, frozen=True):
+    """A category exists: a service that leads to others (wire/category.py)."""
+
+    document: bytes
 
 
 class Join(msgspec.Struct, tag=True, frozen=True):
@@ -196,7 +204,7 @@ class Answer(msgspec.Struct, tag=True, frozen=True):
 
 ToWorker = WorkerSetup | Attach | Ping | Stop
 FromWorker = Loaded | Ready | Failed | Pong
-ToDoor = DoorSetup | Install | Join | TakeOver | Retire | Groups | Health | Retreat | Answer | Ping | Stop
+ToDoor = DoorSetup | Install | Divide | Join | TakeOver | Retire | Groups | Health | Retreat | Answer | Ping | Stop
 FromDoor = Serving | Retired | Drained | Ask | Pong | Failed
 
 encode: Final = msgspec.msgpack.Encoder().encode

@@ -8,6 +8,7 @@ checked and read already, but for its data.
 """
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple, cast
 
 import msgspec
@@ -15,9 +16,11 @@ import pybase64
 
 from athena_serving.errors import AthenaError, BadAppId, BadRequest, CallerError, OutputInvalid, Problem
 from athena_serving.wire import lifting
+from athena_serving.wire.faults import explain
 from athena_serving.wire.lifting import Body, Lifted, Strings
 from athena_serving.wire.messages import DATA_KEYS, Expect, Piece, Reply
-from athena_serving.wire.schema import Schema, explain, text
+from athena_serving.wire.meta import text
+from athena_serving.wire.schema import Schema
 
 LIFT_ABOVE = 8192
 """Bytes of a body above which every long string is looked for, not only the one data field there is."""
@@ -129,7 +132,7 @@ def _remember(skeleton: bytes, request: Request, lifted: list[tuple[str, Lifted]
 
 def _read(body: Body, schema: Schema, strings: Strings) -> Request:
     """The request in `body`; takes every stand-in that is a data field out of `strings`."""
-    members = _parse(body)
+    members = parse(body)
     is_ascii = body.isascii() and (b"\\" not in body or b"\\u" not in body)  # one byte is found much faster than two
     problems = schema.check(members, is_ascii=is_ascii) + _misfits(members, schema, strings, is_ascii=is_ascii)
     if problems:
@@ -145,7 +148,8 @@ def _read(body: Body, schema: Schema, strings: Strings) -> Request:
     return Request(app, headers, params, pieces, expects)
 
 
-def _parse(body: Body) -> Members:
+def parse(body: Body) -> Members:
+    """The JSON object in `body`, unchecked; null counts as an empty one. Raises BadRequest."""
     try:
         parsed = _JSON.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -285,8 +289,12 @@ MOST_OPENINGS = 1024
 _openings: dict[tuple[Schema, str, int, Attributes], Opening] = {}
 
 
-def encode(sid: str, reply: Reply, expects: list[Expect], schema: Schema) -> bytes:
+def encode(
+    sid: str, reply: Reply, expects: list[Expect], schema: Schema, *, headers: Mapping[str, str] | None = None
+) -> bytes:
     """The body of a success: every output with its attributes and its data.
+
+    `headers` are the request's, for the members that the schema wants in the answer's (`build_header`).
 
     Attributes are the wrapper's own, overlaid with those that the caller asked for (`expects`), `seq` and `status`.
     Of two outputs with one name the last counts (http-api.md 3.1).
@@ -296,8 +304,10 @@ def encode(sid: str, reply: Reply, expects: list[Expect], schema: Schema) -> byt
     parts: list[bytes | bytearray | memoryview] = [
         b'{"header":{"code":0,"message":"success","sid":',
         _encode(sid),
-        b'},"payload":{',
     ]
+    if schema.header and headers:
+        parts.append(_said_again(headers, schema))
+    parts.append(b'},"payload":{')
     pieces = reply.pieces
     for piece in pieces if len(pieces) < 2 else {piece.key: piece for piece in pieces}.values():
         if schema.outputs.get(piece.key) != piece.type:
@@ -315,6 +325,15 @@ def encode(sid: str, reply: Reply, expects: list[Expect], schema: Schema) -> byt
         parts[-1] = parts[-1][:-1]  # the last comma
     parts.append(b"}}")
     return b"".join(parts)
+
+
+def _said_again(headers: Mapping[str, str], schema: Schema) -> bytes:
+    """Members of the answer's header beyond its own (http-api.md 3.4)."""
+    return b"".join(
+        b"," + _encode(name) + b":" + _cast(headers[name], kind)
+        for name, kind in schema.header.items()
+        if name in headers
+    )
 
 
 def _open(schema: Schema, key: str, status: int, attributes: Attributes) -> Opening:

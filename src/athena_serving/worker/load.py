@@ -2,27 +2,47 @@
 
 import importlib.util
 import inspect
+import json
 import sys
 import traceback
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Final, cast
 
 from athena_serving.errors import UsageError, WrapperNotLoadable
-from athena_serving.sdk import WrapperBase
+from athena_serving.sdk import WrapperBase, document
+from athena_serving.sdk.document import Node
+from athena_serving.worker import schemafile
+
+_METHODS: Final = ("Init", "Fini", "OnceExec", "Create", "Write", "Read", "Destroy", "LoadRes", "UnloadRes", "Error")
+"""What a wrapper may have, after `wrapper` (wrapper.md 2.1)."""
+
+_ANSWERING: Final = ("wrapperOnceExec", "wrapperCreate", "wrapperWrite")
+"""Without one of its own, a wrapper can answer nobody."""
+
+_MISSPELT: Final = {"wrapperDestroy": "wrapperDestory"}
+"""ASF's bridge looks the other up as well (wrapper.md 2.4)."""
+
+
+class Functions:
+    """A module in ASF's first style: its functions, as methods of a subclass that `load` makes (wrapper.md 2.4)."""
 
 
 def load(path: Path) -> type:
-    """The class `Wrapper` of a file, which is imported as if from its own folder. Raises `WrapperNotLoadable`."""
+    """The class `Wrapper` of a file, which is imported as if from its own folder.
+
+    A file without one, but with module-level functions, gives a subclass of `Functions` (wrapper.md 2.1, "which
+    style"). Raises `WrapperNotLoadable`.
+    """
     module = _run(path)
     found = getattr(module, "Wrapper", None)
     if inspect.isclass(found):
-        if getattr(found, "wrapperOnceExec", None) in (None, WrapperBase.wrapperOnceExec):
-            raise WrapperNotLoadable(
-                f"class Wrapper in {path.name} has no wrapperOnceExec",
-                where=str(path),
-                help="def wrapperOnceExec(self, params, reqData): return Response(...)",
-            )
-        return found
+        help_text = "def wrapperOnceExec(self, params, reqData): return Response(...)"
+        return _answering(found, f"class Wrapper in {path.name}", path, help_text)
+    if (functions := _functions(module)) is not None:
+        help_text = "def wrapperOnceExec(usrTag, params, reqData, respData, psrIds, psrCnt): return 0"
+        return _answering(functions, path.name, path, help_text)
     if found is not None:
         raise WrapperNotLoadable(
             f"Wrapper in {path.name} is a {type(found).__name__}, not a class",
@@ -35,6 +55,44 @@ def load(path: Path) -> type:
     raise WrapperNotLoadable(f"no class Wrapper in {path.name}", where=str(path), help=help_text)
 
 
+def method_of(holder: object, name: str) -> Callable[..., object] | None:
+    """A method that the wrapper's author wrote; None where there is none, or only what `WrapperBase` has.
+
+    `holder` is the class, or an instance.
+    """
+    found = getattr(holder, name, None)
+    if callable(found) and getattr(found, "__func__", found) is not getattr(WrapperBase, name, None):
+        return cast("Callable[..., object]", found)
+    other = _MISSPELT.get(name)
+    return None if other is None else method_of(holder, other)
+
+
+def method_or_default(wrapper: object, name: str) -> Callable[..., object]:
+    """A method of an instance, or what `WrapperBase` does where the author wrote none (wrapper.md 2.3)."""
+    return method_of(wrapper, name) or cast("Callable[..., object]", getattr(WrapperBase(), name))
+
+
+def _answering(kind: type, what: str, path: Path, help_text: str) -> type:
+    if all(method_of(kind, name) is None for name in _ANSWERING):
+        # Whoever has none of the three most likely meant to have the first.
+        raise WrapperNotLoadable(f"{what} has no wrapperOnceExec", where=str(path), help=help_text)
+    return kind
+
+
+def _functions(module: ModuleType) -> type[Functions] | None:
+    """A module's functions, and what it says of its service, as a class; None if it has no such functions."""
+    members = vars(module)
+    names = {*(f"wrapper{verb}" for verb in _METHODS), *_MISSPELT.values()} & members.keys()
+    functions = {name: staticmethod(members[name]) for name in names if callable(members[name])}
+    if not functions:
+        return None
+    said = {name: members[name] for name in ("serviceId", "version") if isinstance(members.get(name), str)}
+    said |= {name: members[name] for name in ("requestCls", "responseCls") if name in members}
+    if isinstance(members.get("config"), Mapping):  # the name is as often that of a module
+        said["config"] = members["config"]
+    return type("Wrapper", (Functions,), {**said, **functions, "__module__": module.__name__})
+
+
 def construct(kind: type, path: Path) -> object:
     """An instance, made in either of ASF's ways (wrapper.md 1.6). Raises `WrapperNotLoadable`."""
     try:
@@ -45,6 +103,28 @@ def construct(kind: type, path: Path) -> object:
         return kind(legacy=False, is_aipaas=True, keep_schema_default_value=True)
     except BaseException as error:  # user code: it may even call sys.exit
         raise explained(error, path, "Wrapper() raised") from error
+
+
+def describe(kind: type, path: Path, *, name: str, version: str, body_limit: int) -> Node:
+    """The schema document of a loaded wrapper: `schema.json` beside its file if there is one, else made of its fields.
+
+    `name` and `version` are the settings', empty where they say nothing; then the document's own count, then the
+    class's, then the name of the folder. `body_limit`: bytes of a request. Raises `WrapperNotLoadable` with the place.
+    """
+    try:
+        outputs = [field.key for field in document.fields(kind).outputs]
+        file = path.with_name(schemafile.NAME)
+        written = schemafile.read(file, name=name, version=version, body_limit=body_limit, outputs=outputs)
+        if written is not None:
+            return written
+        name = name or str(getattr(kind, "serviceId", "") or "") or path.resolve().parent.name
+        built = document.build(kind, name=name, version=version, body_limit=body_limit)
+        plain: Node = json.loads(json.dumps(built, allow_nan=False))  # what cannot be sent is found here, not later
+        return plain  # noqa: TRY300  # the error is user code's, wherever it comes from
+    except WrapperNotLoadable:
+        raise
+    except Exception as error:  # user code: fields may hold anything
+        raise explained(error, path, "the fields of Wrapper make no schema") from error
 
 
 def _run(path: Path) -> ModuleType:

@@ -18,7 +18,7 @@ from athena_serving.kit import memory, processes
 from athena_serving.kit.channel import Channel
 from athena_serving.sdk import document
 from athena_serving.sdk.context import Context
-from athena_serving.wire import control
+from athena_serving.wire import control, meta
 from athena_serving.wire.control import Failed, Loaded, Ready, WorkerSetup
 from athena_serving.wire.messages import Call, Piece, Sid
 from athena_serving.wire.page import Page
@@ -65,13 +65,11 @@ def _serve(channel: Channel, setup: WorkerSetup, page: Page, named: Named) -> in
     try:
         kind = load.load(path)
         wrapper = load.construct(kind, path)
-        name = setup.service or getattr(kind, "serviceId", "") or path.parent.name
-        described = document.build(kind, name=name, version=setup.version, body_limit=setup.body_limit)
+        described = load.describe(kind, path, name=setup.service, version=setup.version, body_limit=setup.body_limit)
+        name = meta.service(meta.read(described))
         schema = json.dumps(described).encode()
     except UsageError as error:
         return _fail(channel, "load", error)
-    except Exception as error:  # user code: fields may hold anything
-        return _fail(channel, "load", load.explained(error, path, "the fields of Wrapper make no schema"), error)
     named.worker = f"{name}-{setup.name.rpartition('-')[2]}"
     channel.send(control.encode(Loaded(name, schema)))
     adapter = Adapter(wrapper, str(path))
@@ -94,7 +92,7 @@ def _serve(channel: Channel, setup: WorkerSetup, page: Page, named: Named) -> in
 def _warm_up(adapter: Adapter, kind: type, service: str) -> None:
     """One call with the fields' test values, so that the first caller does not pay for what is lazy."""
     values = document.test_values(kind)
-    if values is None or adapter.is_async:
+    if values is None or adapter.is_async or not adapter.has_once:
         return
     params, pieces = values
     call = Call(

@@ -1,0 +1,41 @@
+"""Numbers that wrappers name (wrapper.md 1.2)."""
+
+from athena_serving.sdk.constants import (
+    AUDIO,
+    IMAGE,
+    PROCESS_MODE,
+    STRING,
+    THREAD_MODE,
+    VIDEO,
+    DataAudio,
+    DataBegin,
+    DataContinue,
+    DataEnd,
+    DataImage,
+    DataOnce,
+    DataText,
+    DataVideo,
+    Once,
+    Status,
+    Types,
+)
+
+__all__ = [
+    "AUDIO",
+    "IMAGE",
+    "PROCESS_MODE",
+    "STRING",
+    "THREAD_MODE",
+    "VIDEO",
+    "DataAudio",
+    "DataBegin",
+    "DataContinue",
+    "DataEnd",
+    "DataImage",
+    "DataOnce",
+    "DataText",
+    "DataVideo",
+    "Once",
+    "Status",
+    "Types",
+]

@@ -1,0 +1,98 @@
+"""What a wrapper extends and declares, and what ASF's module had imported: some take it all by `*` (wrapper.md 1.1)."""
+
+import json
+import os
+import queue
+import sys
+
+from athena_serving.sdk.base import WrapperBase
+from athena_serving.sdk.constants import (
+    AUDIO,
+    IMAGE,
+    PROCESS_MODE,
+    STRING,
+    THREAD_MODE,
+    VIDEO,
+    DataAudio,
+    DataBegin,
+    DataContinue,
+    DataEnd,
+    DataImage,
+    DataOnce,
+    DataText,
+    DataVideo,
+    Once,
+    Status,
+    Types,
+)
+from athena_serving.sdk.data import DataListCls, DataListNode, Response, ResponseData, SessionCreateResponse
+from athena_serving.sdk.fields import (
+    AudioBodyField,
+    BooleanParamField,
+    ImageBodyField,
+    IntegerParamField,
+    JsonBodyField,
+    NumberParamField,
+    StringBodyField,
+    StringParamField,
+)
+from athena_serving.sdk.stream import (
+    Context,
+    ModelProcess,
+    ProcessThreadPool,
+    ReqHandleThread,
+    RequestPool,
+    SessionManager,
+    StreamHandleThread,
+    ThreadPool,
+    WorkerProcess,
+    WorkerThread,
+)
+
+__all__ = [
+    "AUDIO",
+    "IMAGE",
+    "PROCESS_MODE",
+    "STRING",
+    "THREAD_MODE",
+    "VIDEO",
+    "AudioBodyField",
+    "BooleanParamField",
+    "Context",
+    "DataAudio",
+    "DataBegin",
+    "DataContinue",
+    "DataEnd",
+    "DataImage",
+    "DataListCls",
+    "DataListNode",
+    "DataOnce",
+    "DataText",
+    "DataVideo",
+    "ImageBodyField",
+    "IntegerParamField",
+    "JsonBodyField",
+    "ModelProcess",
+    "NumberParamField",
+    "Once",
+    "ProcessThreadPool",
+    "ReqHandleThread",
+    "RequestPool",
+    "Response",
+    "ResponseData",
+    "SessionCreateResponse",
+    "SessionManager",
+    "Status",
+    "StreamHandleThread",
+    "StringBodyField",
+    "StringParamField",
+    "ThreadPool",
+    "Types",
+    "WorkerProcess",
+    "WorkerThread",
+    "WrapperBase",
+    "json",
+    "os",
+    "queue",
+    "sys",
+]

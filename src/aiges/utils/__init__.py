@@ -1,0 +1,1 @@
+"""See `aiges.utils.log`."""
