@@ -131,6 +131,12 @@ def test_input_data_is_bytes_whatever_it_came_as() -> None:
     assert node.get_data() == b"\xc3\xa9"
 
 
+def test_input_can_be_made_with_a_length() -> None:
+    """Wrappers' own tests make inputs; the length shortens what is there, as with outputs."""
+    node = DataListNode(key="a", data=b"abc", len=2, type=1, status=0)
+    assert (node.content, node.len, node.type, node.status) == (b"ab", 2, 1, 0)
+
+
 def test_session_answer_has_handle_and_code() -> None:
     """What `wrapperCreate` returns."""
     assert json.loads(SessionCreateResponse("h", 0).toJSON()) == {"handle": "h", "error_code": 0}

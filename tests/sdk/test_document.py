@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from athena_serving.errors import UsageError
 from athena_serving.sdk import (
@@ -20,6 +22,7 @@ from athena_serving.sdk import (
     WrapperBase,
     document,
 )
+from athena_serving.sdk.fields import Field
 from athena_serving.wire import envelope, schema
 
 LIMIT = 1 << 20
@@ -255,17 +258,28 @@ def test_unusable_name_is_refused(name: str) -> None:
         document.build(Wrapper, body_limit=LIMIT)
 
 
-def test_two_fields_of_one_key_are_refused() -> None:
-    """One would hide the other."""
+def test_of_two_fields_with_one_key_the_last_counts(caplog: pytest.LogCaptureFixture) -> None:
+    """With a warning, as ASF had it without; an output, which shares its object with parameters, hides one."""
 
     class Request:
-        boxes = StringParamField("boxes")
+        first = StringParamField("mode", required=True)
+        second = IntegerParamField("mode", maximum=3)
+        boxes = StringParamField("boxes", required=True)
 
     class Wrapper(Ocr):
         requestCls = Request()
 
-    with pytest.raises(UsageError, match="two fields have the key 'boxes'"):
-        document.build(Wrapper, body_limit=LIMIT)
+    built = document.build(Wrapper, body_limit=LIMIT)
+    block = _at(built, "schemainput", "properties", "parameter", "properties", "mmocr")
+    assert _at(block, "properties", "mode", "maximum") == 3
+    assert _at(block, "properties", "boxes", "type") == "object"
+    assert isinstance(block, dict)
+    assert "required" not in block
+    assert [record.getMessage().partition("two fields have the key ")[2] for record in caplog.records] == [
+        "'mode': the last counts",
+        "'boxes': the last counts",
+    ]
+    schema.compile(built, body_limit=LIMIT)
 
 
 def test_test_values_make_a_call() -> None:
@@ -300,3 +314,63 @@ def test_test_picture_is_found_beside_the_wrapper() -> None:
     values = document.test_values(Wrapper)
     assert values is not None
     assert values[1] == [("data", 2, Path(__file__).read_bytes())]
+
+
+KEYS = some.from_regex(r"[A-Za-z_][\w.$-]{0,8}", fullmatch=True)
+WORDS = some.text(max_size=8)
+SCALARS = some.one_of(WORDS, some.integers(), some.booleans(), some.binary(max_size=4), some.none())
+BOUNDS = some.none() | some.integers(-(2**60), 2**60) | some.floats(allow_nan=False)
+NUMBERS = BOUNDS | BOUNDS.map(str).filter(lambda text: text != "None")
+LENGTHS = some.none() | some.integers(-1, 2**40) | some.integers(0, 99).map(float) | some.integers(0, 99).map(str)
+FIELDS = some.one_of(
+    some.builds(StringBodyField, KEYS, WORDS, encoding=WORDS, format=WORDS, compress=WORDS),
+    some.builds(JsonBodyField, KEYS),
+    some.builds(AudioBodyField, KEYS, encoding=WORDS),
+    some.builds(ImageBodyField, KEYS, encoding=WORDS),
+    some.builds(
+        StringParamField, KEYS, LENGTHS, LENGTHS, some.lists(SCALARS, max_size=4), some.booleans(), WORDS, WORDS
+    ),
+    some.builds(NumberParamField, KEYS, NUMBERS, NUMBERS, some.lists(SCALARS, max_size=4), some.booleans()),
+    some.builds(IntegerParamField, KEYS, NUMBERS, NUMBERS, some.lists(SCALARS, max_size=4), some.booleans()),
+    some.builds(BooleanParamField, KEYS, WORDS, some.booleans(), some.booleans()),
+)
+
+
+@given(
+    asked=some.lists(FIELDS, max_size=6, unique_by=lambda field: field.key),
+    answered=some.lists(FIELDS, max_size=3, unique_by=lambda field: field.key),
+)
+def test_whatever_fields_say_compiles(asked: list[Field], answered: list[Field]) -> None:
+    """No field that can be made stops the start, but for two of one key."""
+    taken = {field.key for field in asked}
+    holders = (
+        type("Request", (), {f"field{place}": field for place, field in enumerate(asked)}),
+        type("Answer", (), {f"accept{place}": one for place, one in enumerate(answered) if one.key not in taken}),
+    )
+    kind = type("Wrapper", (WrapperBase,), {"serviceId": "any", "requestCls": holders[0], "responseCls": holders[1]})
+    compiled = schema.compile(json.loads(document.text(kind)), body_limit=LIMIT)
+    declared = document.fields(kind)
+    assert compiled.inputs == {field.key: field.data_type for field in declared.inputs}
+    assert compiled.outputs == {field.key: field.data_type for field in declared.outputs}
+    assert json.loads(kind().schema_legacy())["meta"]["serviceId"] == "any"
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        (NumberParamField("p", maximum=float("nan")), "maximum of field 'p' must be a finite number"),
+        (NumberParamField("p", maximum=10**400), "maximum of field 'p' must be a finite number"),
+        (IntegerParamField("p", minimum="low"), "minimum of field 'p' must be a finite number"),  # type: ignore[arg-type]
+        (StringParamField("p", maxLength=4.5), "maxLength of field 'p' must be a whole number"),  # type: ignore[arg-type]
+        (StringParamField("p", enums=[["a"]]), "enum of field 'p' must be a list of"),  # type: ignore[list-item]
+    ],
+)
+def test_rule_that_no_schema_can_hold_is_refused_by_name(field: Field, words: str) -> None:
+    """Before anybody is served."""
+
+    class Wrapper(WrapperBase):
+        serviceId = "w"
+        requestCls = type("Request", (), {"field": field})
+
+    with pytest.raises(UsageError, match=words):
+        document.text(Wrapper)

@@ -15,7 +15,7 @@ from athena_serving.sdk import (
     StringBodyField,
     StringParamField,
 )
-from athena_serving.sdk.fields import BodyField
+from athena_serving.sdk.fields import BodyField, Field
 
 
 @pytest.mark.parametrize("value", [b"text", "text"])
@@ -70,3 +70,77 @@ def test_picture_is_found_beside_the_wrapper(tmp_path: Path) -> None:
 def test_parameter_has_a_test_value(field: StringParamField, value: object) -> None:
     """The given value, or the first choice where the value is none of them."""
     assert field.test_value == value
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        JsonBodyField("k"),
+        StringBodyField("k"),
+        AudioBodyField("k"),
+        ImageBodyField("k"),
+        StringParamField("k"),
+        NumberParamField("k"),
+        IntegerParamField("k"),
+        BooleanParamField("k"),
+    ],
+)
+def test_every_field_has_what_code_may_ask(field: Field) -> None:
+    """ASF's integer fields lacked title and description."""
+    assert (field.key, field.title, field.description) == ("k", "", "")
+    assert hasattr(field, "data_type")
+    assert hasattr(field, "test_value")
+
+
+def test_words_can_be_said_of_every_parameter() -> None:
+    """More than ASF let them."""
+    for kind in (StringParamField, NumberParamField, IntegerParamField, BooleanParamField):
+        field = kind("p", title="t", description="d")
+        assert (field.title, field.description) == ("t", "d")
+
+
+def test_positional_order_is_that_of_asf() -> None:
+    """Old wrappers may leave the names out."""
+    string = StringParamField("k", 1, 2, ["a"], True, "a", "d", "t")
+    assert (string.minLength, string.maxLength, string.enums, string.required) == (1, 2, ("a",), True)
+    assert (string.value, string.description, string.title) == ("a", "d", "t")
+    number = IntegerParamField("k", 1, 2, [1], True, 1)
+    assert (number.minimum, number.maximum, number.enums, number.required, number.value) == (1, 2, (1,), True, 1)
+    flag = BooleanParamField("k", "t", True, True)
+    assert (flag.title, flag.default, flag.required) == ("t", True, True)
+    text = StringBodyField("k", b"v", True, "gbk", "json", "gzip", 2)
+    assert (text.attributes, text.status) == ({"encoding": "gbk", "compress": "gzip", "format": "json"}, 2)
+
+
+def test_odd_values_do_not_stop_the_start() -> None:
+    """What ASF took: bytes, None, choices of several types, test values beyond the bounds."""
+    field = StringParamField("p", minLength=None, enums=[3, "eee", b"x", None], value=b"\xff")
+    assert (field.enums, field.rules()) == ((3, "eee", "x"), {"enum": [3, "eee", "x"]})
+    assert StringParamField("p", enums=None, maxLength=None, value=None).rules() == {"minLength": 0}
+    assert NumberParamField("p", minimum=5, maximum=9, value=1).test_value == 1
+    assert JsonBodyField("j", {"when": Path("x")}).test_value == b'{"when": "x"}'
+    assert StringBodyField("t", None).test_value == b"test"  # type: ignore[arg-type]
+    assert ImageBodyField("i", encoding=None).attributes == {}  # type: ignore[arg-type]
+
+
+def test_text_of_another_type_is_refused_by_name() -> None:
+    """As ASF did, which did not name it."""
+    with pytest.raises(TypeError, match="value of field 't' must be bytes or str, not dict"):
+        StringBodyField("t", {})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("field", "rules"),
+    [
+        (StringParamField("p", minLength="1", maxLength=b"44"), {"minLength": 1, "maxLength": 44}),  # type: ignore[arg-type]
+        (StringParamField("p", maxLength=44.0), {"minLength": 0, "maxLength": 44}),  # type: ignore[arg-type]
+        (StringParamField("p", minLength=-1, maxLength=-1), {}),
+        (NumberParamField("p", minimum="0.5", maximum=float("inf")), {"minimum": 0.5}),  # type: ignore[arg-type]
+        (NumberParamField("p", minimum=float("-inf"), maximum=None), {}),
+        (IntegerParamField("p", minimum=-3, maximum="9"), {"minimum": -3, "maximum": 9}),  # type: ignore[arg-type]
+        (IntegerParamField("p", minimum="low"), {"minimum": "low", "maximum": 100}),  # type: ignore[arg-type]
+    ],
+)
+def test_bounds_are_numbers_however_they_are_written(field: StringParamField, rules: dict[str, object]) -> None:
+    """ASF checked none of them: as text they count, what bounds nothing is left out, what is none is refused later."""
+    assert repr(field.rules()) == repr(rules)

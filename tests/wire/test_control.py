@@ -33,6 +33,7 @@ def _strategy(kind: object) -> st.SearchStrategy[Any]:
         str: st.text(max_size=20),
         bytes: st.binary(max_size=20),
         bool: st.booleans(),
+        list[str]: st.lists(st.text(max_size=5), max_size=3),
         list[int]: st.lists(st.integers(min_value=0, max_value=2**32), max_size=3),
         dict[str, str]: st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3),
     }

@@ -267,6 +267,10 @@ def test_formats_are_asserted(name: str) -> None:
     [
         ("b", "abc", "ac"),
         ("^[[:alpha:]_]+$", "a_B", "a1"),
+        ("^[^[:digit:][:space:]]$", "a", "1"),
+        (r"^[]\][:upper:]]$", "]", "a"),
+        (r"^\[[:alp]:\]$", "[a:]", "[x:]"),
+        ("^[:alpha:]$", "p", "z"),
         (r"^\d$", "1", "٣"),
         (r"\p{Han}", "中", "a"),
         (r"\Aa\z", "a", "ab"),
@@ -363,6 +367,9 @@ def test_reference_to_itself_is_refused(root: dict[str, object]) -> None:
         ({"allOf": [{}, {"oneOf": 1}]}, "must be an array", "allOf.1.oneOf"),
         ({"pattern": "(?=a)"}, "'(?=a)' is no pattern", "pattern"),
         ({"pattern": r"(a)\1"}, "is no pattern", "pattern"),
+        ({"pattern": r"\Qa\E"}, "is no pattern", "pattern"),
+        ({"pattern": "[[:^alpha:]]"}, "is no pattern", "pattern"),
+        ({"pattern": "[[:alfa:]]"}, "is no pattern", "pattern"),
         ({"patternProperties": {"(": {}}}, "'(' is no pattern", "patternProperties.("),
         ({"properties": {"x": {}}, "required": ["y"]}, "'y' is required, but not among the properties", "required"),
         ({"switch": 1}, "switch must be a string", "switch"),
@@ -373,6 +380,7 @@ def test_reference_to_itself_is_refused(root: dict[str, object]) -> None:
         ({"setVal": []}, "setVal must be an object", "setVal"),
         ({"setVal": {"x": ["$appendd"]}}, "function '$appendd' is unknown", "setVal.x"),
         ({"setVal": {"x..": 1}}, "'x..' is no path", "setVal.x.."),
+        ({"setVal": {"": 1}}, "must be a path", "setVal."),
         ({"properties": {"x": {"formatVal": "strin"}}}, "formatVal 'strin' is unknown", "properties.x.formatVal"),
         ({"properties": {"x": {"replaceKey": 1}}}, "replaceKey must be a string", "properties.x.replaceKey"),
         ({"not": {"delete": 1}}, "delete must be an array", "not.delete"),
@@ -495,7 +503,7 @@ def test_every_byte_flipped_and_cut_t17() -> None:
     tried = sum(
         _compiles_or_is_refused(raw[:place] + bytes([raw[place] ^ flip]) + raw[place + 1 :])
         for place in range(len(raw))
-        for flip in (0x01, 0x04, 0x20)
+        for flip in (0x01, 0x20)
     )
     assert tried > len(raw)
     assert not any(_compiles_or_is_refused(raw[:place]) for place in range(len(raw)))
@@ -513,7 +521,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(dialect.KEYWORDS)), _JSON, max_size=5))
 def test_any_values_of_keywords_compile_or_are_refused(root: dict[str, object]) -> None:
     """No keyword trusts what it is given."""

@@ -240,7 +240,7 @@ def test_member_has_the_default_of_its_definition() -> None:
 
 def test_schema_without_changes_walks_nothing() -> None:
     """It costs a request nothing."""
-    assert member({"type": "object", "properties": {"x": {"items": {"not": {}}}}, "anyOf": [{}]})._change is None
+    assert member({"type": "object", "properties": {"x": {"items": {"not": {}}}}, "anyOf": [{}]})._plan == ()
 
 
 # ── in the envelope ───────────────────────────────────────────────────────────────────────────────

@@ -108,7 +108,7 @@ def _compiled(root: Node) -> Schema:
         raise
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(ROOTS, st.lists(VALUES, min_size=1, max_size=4))
 def test_what_is_compiled_checks_as_the_interpreter_does(root: Node, requests: list[object]) -> None:
     """The same problems, each with its place and words, whether ASCII or not."""
@@ -124,7 +124,7 @@ def test_what_is_compiled_checks_as_the_interpreter_does(root: Node, requests: l
 _ASCII = VALUES.filter(lambda value: "é" not in str(value))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(ROOTS, st.lists(_ASCII, min_size=1, max_size=4))
 def test_fast_validator_takes_nothing_that_is_wrong(root: Node, requests: list[object]) -> None:
     """A request of ASCII is right by the fast one only if it is right."""
@@ -134,7 +134,7 @@ def test_fast_validator_takes_nothing_that_is_wrong(root: Node, requests: list[o
         assert (compiled.check(request, is_ascii=True) == ()) == (plain.problems(request) == [])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(ROOTS, st.dictionaries(NAMES, VALUES, max_size=4))
 def test_what_is_compiled_changes_as_the_interpreter_does(root: Node, request: dict[str, object]) -> None:
     """Whatever the schema, whether the request is right or not."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from athena_serving.errors import WrapperNotLoadable
-from athena_serving.sdk import JsonBodyField, StringBodyField, WrapperBase, document
+from athena_serving.sdk import JsonBodyField, NumberParamField, StringBodyField, WrapperBase, document
 from athena_serving.sdk.document import Node
 from athena_serving.wire import meta, schema
 from athena_serving.worker import load, schemafile
@@ -102,12 +102,12 @@ def test_version_of_the_settings_wins(tmp_path: Path) -> None:
 def test_fields_that_make_no_schema_are_said(tmp_path: Path) -> None:
     """Whatever is wrong with them, it is the wrapper that cannot be loaded."""
 
-    class Twins:
-        serviceId = "twins"
-        requestCls = type("Twice", (), {"a": StringBodyField(key="data"), "b": StringBodyField(key="data")})
+    class Low:
+        serviceId = "low"
+        requestCls = type("Wrong", (), {"a": NumberParamField(key="top", maximum=float("nan"))})
 
-    with pytest.raises(WrapperNotLoadable, match="two fields have the key 'data'"):
-        described(tmp_path, Twins)
+    with pytest.raises(WrapperNotLoadable, match="maximum of field 'top' must be a finite number"):
+        described(tmp_path, Low)
 
 
 # ── by hand ───────────────────────────────────────────────────────────────────────────────────────

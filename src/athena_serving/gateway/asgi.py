@@ -183,7 +183,8 @@ class Application:
             exchange.user_us, exchange.answered_at = reply.user_us, _clock()
             if reply.code:
                 raise faults.from_reply(reply)
-            await self._respond(exchange, 200, envelope.encode(sid, reply, asked.expects, schema), send)
+            body = envelope.encode(sid, reply, asked.expects, schema, headers=asked.headers)
+            await self._respond(exchange, 200, body, send)
 
         await generation.crew.serve(call, answer)
 

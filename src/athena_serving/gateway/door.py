@@ -197,7 +197,9 @@ class Door:
             service = Service(order.service, Meter(self._page, order.service))
             self._services.add(service)
         crew = Crew(order.service, queue=order.queue, on_left=self._on_left, on_dropped=service.meter.dropped)
-        service.generations[order.generation] = Generation(order.generation, compiled, crew, order.passed_headers)
+        service.generations[order.generation] = Generation(
+            order.generation, compiled, crew, tuple(order.passed_headers)
+        )
 
     def _divide(self, document: bytes) -> None:
         one = category.parse(msgspec.json.decode(document))

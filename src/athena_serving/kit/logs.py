@@ -27,6 +27,7 @@ def setup(mode: Literal["human", "json"], *, stream: "TextIO | Unwaiting") -> No
     colour = mode == "human" and stream.isatty() and not os.environ.get("NO_COLOR")
     handler = LineHandler(stream)
     handler.setFormatter(HumanLine(colour=colour) if mode == "human" else JsonLine())
+    handler.setLevel(logging.INFO)  # a logger of user code's may be more talkative, for a file of its own
     root = logging.getLogger()
     root.handlers = [*(other for other in root.handlers if not isinstance(other, LineHandler)), handler]
     root.setLevel(logging.INFO)

@@ -3,9 +3,12 @@
     from athena_serving.sdk import WrapperBase, Response, ResponseData, ImageBodyField, JsonBodyField
 
 Classes say what a service takes and gives; `document` turns them into a schema document; `worker/` calls the wrapper.
+Loggers are in `sdk.logs`, since importing that sets one up. `callback` here is the function; the engine's side of it is
+had by `from athena_serving.sdk.callback import sessions`.
 """
 
 from athena_serving.sdk.base import WrapperBase
+from athena_serving.sdk.callback import callback, callback_metric, callback_trace
 from athena_serving.sdk.constants import (
     AUDIO,
     IMAGE,
@@ -37,6 +40,8 @@ from athena_serving.sdk.fields import (
     StringBodyField,
     StringParamField,
 )
+from athena_serving.sdk.inference import FixedPool, InferClass, Worker
+from athena_serving.sdk.stream import SessionManager, StreamHandleThread, ThreadPool, WorkerThread
 
 __all__ = [
     "AUDIO",
@@ -58,7 +63,9 @@ __all__ = [
     "DataOnce",
     "DataText",
     "DataVideo",
+    "FixedPool",
     "ImageBodyField",
+    "InferClass",
     "IntegerParamField",
     "JsonBodyField",
     "NumberParamField",
@@ -66,10 +73,18 @@ __all__ = [
     "Response",
     "ResponseData",
     "SessionCreateResponse",
+    "SessionManager",
     "Status",
+    "StreamHandleThread",
     "StringBodyField",
     "StringParamField",
+    "ThreadPool",
     "Types",
+    "Worker",
+    "WorkerThread",
     "WrapperBase",
+    "callback",
+    "callback_metric",
+    "callback_trace",
     "current",
 ]

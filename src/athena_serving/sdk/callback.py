@@ -8,7 +8,7 @@ argument, some of them took two; all of these find their session.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from athena_serving.sdk.data import Response
 
@@ -71,14 +71,9 @@ class Registry:
     def close(self, session: Session) -> None:
         """`Session.close`."""
         with self._lock:
-            for names, keys in (
-                (self._tags, (session.tag,)),
-                (self._sids, (session.sid,)),
-                (self._handles, session.handles),
-            ):
-                for key in keys:
-                    if names.get(key) is session:
-                        del names[key]
+            _drop(self._tags, (session.tag,), session)
+            _drop(self._sids, (session.sid,), session)
+            _drop(self._handles, session.handles, session)
 
     def find(self, *ids: object) -> Session | None:
         """The session that goes by these ids: each is tried as a tag, then as a sid, then as a handle.
@@ -97,6 +92,13 @@ class Registry:
                 if session is not None and all(map(session.has, names)):
                     return session
         return None
+
+
+def _drop(names: dict[str, Session], keys: Iterable[str], session: Session) -> None:
+    """Forget these names, but for those that are another session's by now."""
+    for key in keys:
+        if names.get(key) is session:
+            del names[key]
 
 
 sessions = Registry()

@@ -169,9 +169,12 @@ class DataListNode(Datum):
         type: int | None = DataText,  # noqa: A002  # ASF's name
         status: int = DataOnce,
         desc: dict[str, str] | None = None,
+        len: int = 0,  # noqa: A002  # ASF's name
     ) -> None:
         super().__init__(key, data, type=type, status=status)
         self.desc = {} if desc is None else desc
+        if len:
+            self.len = len
 
     @property
     def data(self) -> bytes:

@@ -5,7 +5,7 @@ http-api.md 5.7). `wire.schema.compile` reads it.
 """
 
 import json
-import math
+import logging
 import os.path
 import re
 import sys
@@ -15,6 +15,8 @@ from typing import NamedTuple
 from athena_serving.errors import UsageError
 from athena_serving.sdk.constants import AUDIO, IMAGE, STRING, VIDEO
 from athena_serving.sdk.fields import BodyField, Field, JsonBodyField, ParamField
+
+_log = logging.getLogger("athena_serving.sdk")
 
 Node = dict[str, object]
 """A piece of a schema document."""
@@ -124,13 +126,14 @@ def build(wrapper: type, *, name: str = "", version: str = "", body_limit: int) 
     """The schema document of `wrapper`.
 
     `name` and `version` win over the class's; `body_limit` (bytes) bounds every data field.
-    Raises UsageError if the service has no usable name, or two fields share a key.
+    Raises UsageError if the service has no usable name, or a field has a rule that no schema can hold.
     """
     service = _usable(name or said_name(wrapper), wrapper)
     version = version or said_version(wrapper)
     declared = fields(wrapper)
-    _refuse_twins([*declared.inputs], wrapper)
-    _refuse_twins([*declared.params, *declared.outputs], wrapper)
+    _warn_of_twins([*declared.inputs], wrapper)
+    # Parameters and what is wanted of outputs share one object in a request.
+    _warn_of_twins([*declared.params, *declared.outputs], wrapper)
     _refuse_misfits(declared.params, wrapper)
     return {
         "meta": _meta(wrapper, service, version, declared),
@@ -196,15 +199,12 @@ def _usable(name: str, wrapper: type) -> str:
     return name
 
 
-def _refuse_twins(declared: list[Field], wrapper: type) -> None:
+def _warn_of_twins(declared: list[Field], wrapper: type) -> None:
+    """Two fields of one key: the last counts, as in ASF, whose wrappers may have them without knowing."""
     seen: set[str] = set()
     for field in declared:
         if field.key in seen:
-            raise UsageError(
-                f"two fields have the key {field.key!r}",
-                where=f"class {wrapper.__qualname__}",
-                help="inputs differ by key; so do parameters and outputs, which share one object in a request",
-            )
+            _log.warning("class %s: two fields have the key %r: the last counts", wrapper.__qualname__, field.key)
         seen.add(field.key)
 
 
@@ -236,7 +236,8 @@ _SCALARS = "a list of strings, numbers, true or false"
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    most = sys.float_info.max  # of JSON's numbers; a Python int may be beyond it
+    return isinstance(value, int | float) and not isinstance(value, bool) and -most <= value <= most
 
 
 def _meta(wrapper: type, service: str, version: str, declared: Fields) -> Node:
@@ -270,11 +271,10 @@ def _object(**properties: object) -> Node:
 
 
 def _parameters(declared: Fields) -> Node:
-    block = _object(
-        **{field.key: _parameter(field) for field in declared.params},
-        **{field.key: _object(**_attributes(field, wanted=True)) for field in declared.outputs},
-    )
-    required = [field.key for field in declared.params if field.required]
+    params = {field.key: field for field in declared.params}
+    outputs = {field.key: _object(**_attributes(field, wanted=True)) for field in declared.outputs}
+    block = _object(**{key: _parameter(field) for key, field in params.items()} | outputs)
+    required = [key for key, field in params.items() if field.required and key not in outputs]
     return {**block, "required": required} if required else block
 
 

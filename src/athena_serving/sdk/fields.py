@@ -8,6 +8,7 @@ import json
 import logging
 import os.path
 from collections.abc import Sequence
+from contextlib import suppress
 
 from athena_serving.sdk.constants import AUDIO, IMAGE, STRING
 
@@ -35,8 +36,31 @@ def _bytes(value: object, key: str) -> bytes:
     raise TypeError(f"the value of field {key!r} must be bytes or str, not {type(value).__name__}")
 
 
-def _said(**rules: object) -> dict[str, object]:
-    return {name: value for name, value in rules.items() if value is not None}
+def _bounds(**rules: object) -> dict[str, object]:
+    """Bounds as a schema has them: numbers may be written as text, and what bounds nothing is left out.
+
+    ASF checked none of them. What is no number at all stays: `document` refuses it by its field's name.
+    """
+    numbers = {name: _number(value) for name, value in rules.items()}
+    return {name: value for name, value in numbers.items() if value not in (None, _INFINITY, -_INFINITY)}
+
+
+def _lengths(**rules: object) -> dict[str, object]:
+    """The same for lengths, where 44.0 is 44, and a negative one bounds nothing."""
+    said = _bounds(**rules)
+    said |= {name: int(value) for name, value in said.items() if isinstance(value, float) and value.is_integer()}
+    return {name: value for name, value in said.items() if not (isinstance(value, int) and value < 0)}
+
+
+_INFINITY = float("inf")
+
+
+def _number(value: object) -> object:
+    if isinstance(value, str | bytes):
+        for kind in (int, float):
+            with suppress(ValueError):
+                return kind(value)
+    return value
 
 
 class Field:
@@ -173,7 +197,7 @@ class ParamField(Field):
         self,
         key: str,
         *,
-        enums: Sequence[Scalar | bytes] | None = (),
+        enums: Sequence[Scalar | bytes | None] | None = (),
         required: bool = False,
         value: Scalar | bytes | None = "",
         title: str = "",
@@ -203,7 +227,7 @@ class StringParamField(ParamField):
         key: str,
         minLength: int | None = 0,
         maxLength: int | None = 1024,
-        enums: Sequence[Scalar | bytes] | None = (),
+        enums: Sequence[Scalar | bytes | None] | None = (),
         required: bool = False,
         value: str | bytes | None = "",
         description: str = "",
@@ -215,7 +239,7 @@ class StringParamField(ParamField):
 
     def rules(self) -> dict[str, object]:
         """`enum`, or the lengths."""
-        return super().rules() or _said(minLength=self.minLength, maxLength=self.maxLength)
+        return super().rules() or _lengths(minLength=self.minLength, maxLength=self.maxLength)
 
 
 class NumberParamField(ParamField):
@@ -228,7 +252,7 @@ class NumberParamField(ParamField):
         key: str,
         minimum: float | None = 0,
         maximum: float | None = 100,
-        enums: Sequence[Scalar | bytes] | None = (),
+        enums: Sequence[Scalar | bytes | None] | None = (),
         required: bool = False,
         value: float | str | None = 0,
         description: str = "",
@@ -240,7 +264,7 @@ class NumberParamField(ParamField):
 
     def rules(self) -> dict[str, object]:
         """`enum`, or the bounds."""
-        return super().rules() or _said(minimum=self.minimum, maximum=self.maximum)
+        return super().rules() or _bounds(minimum=self.minimum, maximum=self.maximum)
 
 
 class IntegerParamField(NumberParamField):

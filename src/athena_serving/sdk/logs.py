@@ -87,7 +87,8 @@ def getFileLogger(fmt: str = FORMAT, level: int | str = logging.DEBUG, name: str
     handler = LogFile(name)
     handler.setFormatter(logging.Formatter(fmt))
     logger.addHandler(handler)
-    logger.setLevel(level)
+    if logger is not log:  # "root": its level is the server's, or getLogger's
+        logger.setLevel(level)
     return logger
 
 

@@ -17,8 +17,9 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from athena_serving.errors import UsageError
-from athena_serving.sdk import callback, document, logs
+from athena_serving.sdk import document, logs
 from athena_serving.sdk.binding import bind
+from athena_serving.sdk.callback import sessions
 from athena_serving.sdk.constants import DataEnd, DataOnce, Types
 from athena_serving.sdk.context import Context, current
 from athena_serving.sdk.data import DataListCls, DataListNode, Response, ResponseData, to_bytes
@@ -303,7 +304,7 @@ def _call(trial: Trial) -> None:
 
 def _session(trial: Trial) -> None:
     arrived: queue.SimpleQueue[Response] = queue.SimpleQueue()
-    session = callback.sessions.open(SID, SID, arrived.put)
+    session = sessions.open(SID, SID, arrived.put)
     names: dict[str, object] = {"tag": SID, "sid": SID, "context": current()}
     try:
         handle = _handle(trial, trial.call("wrapperCreate", "create", {**names, "params": trial.params}))

@@ -200,7 +200,7 @@ class Fleet:
             generation.number,
             generation.document,
             queue=self.hosted.workers.queue,
-            passed_headers=self.hosted.service.pass_headers,
+            passed_headers=[*self.hosted.service.pass_headers],
         )
 
     def _take_over(self, generation: Generation) -> None:

@@ -10,22 +10,18 @@ In ASF they run while it checks, in random order. Here, for each object, from th
 What is changed is not checked again. `if`, `not` and `contains` only ask: what stands in them changes nothing.
 """
 
-import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, NamedTuple
 
 from athena_serving.errors import UsageError
-from athena_serving.wire import dialect, functions, places, rules
+from athena_serving.wire import dialect, places, rules, steps
 from athena_serving.wire.dialect import ROOT, Validator
-from athena_serving.wire.functions import Members, Path, Value
+from athena_serving.wire.functions import Members
 from athena_serving.wire.meta import Node
 from athena_serving.wire.places import Place
 from athena_serving.wire.rules import Compiled
-
-Step = Callable[[Members], object]
-"""Changes an object in place."""
+from athena_serving.wire.steps import Step
 
 
 @dataclass(slots=True, eq=False)
@@ -96,19 +92,57 @@ class Others:
         return name not in self.declared and not any(pattern.is_valid(name) for pattern in self.patterns)
 
 
-def compile(root: Node, exact: Compiled) -> Change | None:  # noqa: A001  # read as changes.compile
-    """What `root`, a schema of requests, changes in them; None if nothing. `exact` is what it was compiled to.
+class Action(NamedTuple):
+    """A change of what stands at a path of a request."""
+
+    path: tuple[str, ...]
+    apply: Callable[[Any], object]
+    takes_arrays: bool
+
+
+Plan = tuple[Action, ...]
+"""All the changes of a request, in their order; most are steps, at a few places."""
+
+
+def compile(root: Node, exact: Compiled) -> Plan:  # noqa: A001  # read as changes.compile
+    """What `root`, a schema of requests, changes in them. `exact` is what it was compiled to.
 
     Raises UsageError with the place of what is wrong.
     """
-    walk = _Walk(root, exact)
-    change = walk.start()
-    return change if _prune(change, {}) else None
+    if not _may_change(root):
+        return ()
+    change = _Walk(root, exact).start()
+    return tuple(_plan(change, ())) if _prune(change, {}) else ()
 
 
-def defaults(root: Node, node: Node) -> dict[str, object]:
-    """What the members of an object are where they are left out."""
-    return _defaults(_declared(root, node, ROOT, "properties"))
+def apply(plan: Plan, request: Members) -> None:
+    """Change a request in place."""
+    for path, change, takes_arrays in plan:
+        holder: object = request
+        for step in path:
+            holder = holder.get(step) if type(holder) is dict else None
+        if type(holder) is dict or (takes_arrays and type(holder) is list):
+            change(holder)
+
+
+def _plan(change: Change, path: tuple[str, ...]) -> Iterator[Action]:
+    if change.choices or change.also or change.others or change.items is not None:
+        yield Action(path, change.apply, takes_arrays=True)
+        return
+    for step in change.steps:
+        yield Action(path, step, takes_arrays=False)
+    for name, inner in change.members.items():
+        yield from _plan(inner, (*path, name))
+
+
+def _may_change(value: object) -> bool:
+    """Is there, anywhere in it, a keyword that changes something, or a reference?"""
+    if isinstance(value, dict):
+        return not value.keys().isdisjoint(_ACTIVE) or any(map(_may_change, value.values()))
+    return isinstance(value, list) and any(map(_may_change, value))
+
+
+_ACTIVE = steps.KEYWORDS | {"$ref"}
 
 
 # ── the walk ──────────────────────────────────────────────────────────────────────────────────────
@@ -135,7 +169,7 @@ class _Walk:
         """`inside` is the reference that led here without a step into the value; empty if none did."""
         node = places.node(value, place)
         change = Change() if change is None else change
-        change.steps += _steps(self._root, node, place)
+        change.steps += steps.steps(self._root, node, place)
         self._inner(change, node, place)
         self._beside(change, node, place, inside)
         self._choices(change, node, place, inside)
@@ -145,7 +179,7 @@ class _Walk:
         return change
 
     def _inner(self, change: Change, node: Node, place: Place) -> None:
-        declared, patterns = _members(node, "properties"), _members(node, "patternProperties")
+        declared, patterns = places.members(node, "properties"), places.members(node, "patternProperties")
         change.members = self._each(declared, (*place, "properties"))
         if isinstance(node.get("items"), dict):
             change.items = self._visit(node["items"], (*place, "items"))
@@ -161,7 +195,7 @@ class _Walk:
 
     def _beside(self, change: Change, node: Node, place: Place, inside: str) -> None:
         if "children" in node:
-            change.also.append(Change(members=self._each(_members(node, "children"), (*place, "children"))))
+            change.also.append(Change(members=self._each(places.members(node, "children"), (*place, "children"))))
         if "$ref" in node:
             change.also.append(self._referred(str(node["$ref"]), place, inside))
         for index, one in enumerate(_list(node, "allOf")):
@@ -170,7 +204,8 @@ class _Walk:
     def _choices(self, change: Change, node: Node, place: Place, inside: str) -> None:
         for keyword in ("anyOf", "oneOf"):
             earlier: tuple[Validator, ...] = ()
-            for index, one in enumerate(_list(node, keyword)):
+            branches = _list(node, keyword)
+            for index, one in enumerate(branches if _may_change(branches) else ()):
                 here = (*place, keyword, index)
                 condition = self._condition(one, here)
                 change.choices.append(Choice(condition, self._visit(one, here, inside), earlier=earlier))
@@ -183,7 +218,7 @@ class _Walk:
             self._cases(change, node, place, inside)
 
     def _cases(self, change: Change, node: Node, place: Place, inside: str) -> None:
-        for key, one in _members(node, "case").items():
+        for key, one in places.members(node, "case").items():
             condition = dialect.validator(dialect.is_case(str(node["switch"]), (key,)))
             change.choices.append(Choice(condition, self._visit(one, (*place, "case", key), inside)))
         if isinstance(node.get("default"), dict):
@@ -223,11 +258,6 @@ def _place(reference: str) -> Place:
     return (*ROOT, *reference.split("/")[1:])
 
 
-def _members(node: Node, keyword: str) -> Node:
-    found = node.get(keyword)
-    return found if isinstance(found, dict) else {}
-
-
 def _list(node: Node, keyword: str) -> list[object]:
     found = node.get(keyword)
     return found if isinstance(found, list) else []
@@ -247,119 +277,3 @@ def _prune(change: Change, done: dict[int, bool]) -> bool:
     parts = (change.choices, change.steps, change.also, change.members, change.others, change.items)
     done[id(change)] = any(parts)
     return done[id(change)]
-
-
-# ── what one object's members are changed to ──────────────────────────────────────────────────────
-
-_MUTABLE: Final = (dict, list)
-
-
-class Member(NamedTuple):
-    """What a schema says of an object's member."""
-
-    node: Node
-    place: Place
-
-
-def _steps(root: Node, node: Node, place: Place) -> Iterator[Step]:
-    """The changes that a node makes in an object, in their order."""
-    members = {**_declared(root, node, place, "children"), **_declared(root, node, place, "properties")}
-    if "delete" in node:
-        here = (*place, "delete")
-        yield partial(_delete, tuple(places.name(one, here) for one in places.array(node["delete"], here)))
-    if names := _said(members, "replaceKey"):
-        yield partial(_copy, {key: places.name(*one) for key, one in names.items()})
-    if values := _defaults(members):
-        yield partial(_fill, values)
-    if constants := _said(members, "constVal"):
-        yield partial(_overwrite, {key: value for key, (value, _) in constants.items()})
-    if "setVal" in node:
-        yield partial(_set, _assignments(node["setVal"], (*place, "setVal")))
-    if kinds := _said(members, "formatVal"):
-        yield partial(_convert, {key: _conversion(*one) for key, one in kinds.items()})
-
-
-def _declared(root: Node, node: Node, place: Place, keyword: str) -> dict[str, Member]:
-    """Members, each with what its reference says of it."""
-    here = (*place, keyword)
-    return {key: Member(_flat(root, one, (*here, key)), (*here, key)) for key, one in _members(node, keyword).items()}
-
-
-def _flat(root: Node, value: object, place: Place) -> Node:
-    said = node = places.node(value, place)
-    seen: set[str] = set()
-    while "$ref" in node and str(node["$ref"]) not in seen:
-        seen.add(str(node["$ref"]))
-        node = places.node(dialect.target(root, node["$ref"], place), place)
-        said = {**node, **said}
-    return said
-
-
-def _said(members: dict[str, Member], keyword: str) -> dict[str, tuple[object, Place]]:
-    """Members to what this keyword says of them, and where."""
-    return {key: (node[keyword], (*place, keyword)) for key, (node, place) in members.items() if keyword in node}
-
-
-def _defaults(members: dict[str, Member]) -> dict[str, object]:
-    """`defaultVal`, and the `default` of other dialects, which as an object is a branch of `switch` in ASF's."""
-    plain = {key: value for key, (value, _) in _said(members, "default").items() if not isinstance(value, dict)}
-    said = plain | {key: value for key, (value, _) in _said(members, "defaultVal").items()}
-    return {key: said[key] for key in members if key in said}
-
-
-def _assignments(value: object, place: Place) -> list[tuple[Path, Value]]:
-    return [
-        (functions.path(key, (*place, key)), functions.value(one, (*place, key)))
-        for key, one in places.node(value, place).items()
-    ]
-
-
-def _conversion(value: object, place: Place) -> Callable[[object], object]:
-    kind = places.name(value, place)
-    if kind not in functions.CONVERSIONS:
-        raise places.stranger("formatVal", kind, functions.CONVERSIONS, place)
-    return functions.CONVERSIONS[kind]
-
-
-def _delete(names: tuple[str, ...], members: Members) -> None:
-    for name in names:
-        members.pop(name, None)
-
-
-def _copy(names: dict[str, str], members: Members) -> None:
-    """The old name stays, as in ASF."""
-    for old, new in names.items():
-        if old in members and new not in members:
-            members[new] = _own(members[old])
-
-
-def _fill(values: dict[str, object], members: Members) -> None:
-    """Only what is left out: null counts as said."""
-    for key, value in values.items():
-        if key not in members:
-            members[key] = _own(value)
-
-
-def _overwrite(values: dict[str, object], members: Members) -> None:
-    members.update({key: _own(value) for key, value in values.items()})
-
-
-def _set(assignments: list[tuple[Path, Value]], members: Members) -> None:
-    for (*parents, last), value in assignments:
-        found = value(members)
-        holder = functions.at(members, tuple(parents))
-        if found is not None and isinstance(holder, dict):
-            holder[str(last)] = found
-
-
-def _convert(kinds: dict[str, Callable[[object], object]], members: Members) -> None:
-    """What cannot be converted stays as it is; ASF makes a number that is none 0."""
-    for key, convert in kinds.items():
-        if members.get(key) is not None:
-            found = convert(members[key])
-            members[key] = members[key] if found is None else found
-
-
-def _own(value: object) -> object:
-    """What one request gets must not be another's."""
-    return copy.deepcopy(value) if type(value) in _MUTABLE else value

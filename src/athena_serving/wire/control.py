@@ -119,7 +119,7 @@ class Install(msgspec.Struct, tag=True, frozen=True):
     generation: int
     document: bytes
     queue: int
-    passed_headers: tuple[str, ...] = ()
+    passed_headers: list[str] = []
     """Members of the request's `header` that become parameters."""
 
 

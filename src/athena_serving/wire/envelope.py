@@ -15,7 +15,7 @@ import msgspec
 import pybase64
 
 from athena_serving.errors import AthenaError, BadAppId, BadRequest, CallerError, OutputInvalid, Problem
-from athena_serving.wire import lifting
+from athena_serving.wire import base64, lifting
 from athena_serving.wire.faults import explain
 from athena_serving.wire.lifting import Body, Lifted, Strings
 from athena_serving.wire.messages import DATA_KEYS, Expect, Piece, Reply
@@ -140,8 +140,10 @@ def _read(body: Body, schema: Schema, strings: Strings) -> Request:
     schema.fill(members)
     pieces = _pieces(_object(members, "payload"), schema, strings)  # which may be there only now
     headers = _texts(_object(members, "header"))
-    # ASF takes `appid` before `app_id`, and hands it on under that name.
+    # ASF takes `appid` before `app_id`, and hands it on under that name; the other could be anybody's.
     headers["appid"] = app = headers.get("appid") or headers.get("app_id", "")
+    if "app_id" in headers:
+        headers["app_id"] = app
     if not app:
         raise BadAppId("appid cannot be empty", problems=(Problem("/header/app_id", "cannot be empty"),))
     params, expects = _wishes(_object(members, "parameter"), schema)
@@ -211,42 +213,12 @@ def _pieces(payload: Members, schema: Schema, strings: Strings) -> list[Piece]:
 
 def _from_base64(value: str, stream: str, key: str) -> bytes:
     try:
-        return pybase64.b64decode(value, validate=True)
-    except ValueError:
-        place = _fault(value)
-    # Line ends inside are tolerated, as Go's decoder does.
-    if place < 0:
-        return pybase64.b64decode(value.replace("\r", "").replace("\n", ""), validate=True)
-    raise BadRequest(
-        f"base64 decode error,input stream,field : '{stream}' must be encode to base64 string. "
-        f"error:illegal base64 data at input byte {place}",
-        problems=(Problem(f"/payload/{stream}/{key}", f"is not base64: illegal at byte {place}"),),
-    )
-
-
-_DIGITS = re.compile(r"[A-Za-z0-9+/\r\n]*")
-_LINE_ENDS = re.compile(r"[\r\n]*")
-
-
-def _fault(value: str) -> int:
-    """Where Go's decoder would stop, as it counts in its message; -1 if it would not."""
-    stop = _skip(_DIGITS, value, 0)
-    over = (stop - value.count("\r", 0, stop) - value.count("\n", 0, stop)) % 4
-    if stop == len(value):
-        return stop - over if over else -1
-    if value[stop] != "=" or over < 2:
-        return stop
-    end = _skip(_LINE_ENDS, value, stop + 1)
-    if over == 2:  # two digits left over want two signs of padding
-        if value[end : end + 1] != "=":
-            return end if end == len(value) else end - 1
-        end = _skip(_LINE_ENDS, value, end + 1)
-    return -1 if end == len(value) else end
-
-
-def _skip(pattern: re.Pattern[str], value: str, start: int) -> int:
-    found = pattern.match(value, start)
-    return found.end() if found else start
+        return base64.decode(value)
+    except base64.Illegal as error:
+        raise BadRequest(
+            f"base64 decode error,input stream,field : '{stream}' must be encode to base64 string. error:{error}",
+            problems=(Problem(f"/payload/{stream}/{key}", f"is not base64: illegal at byte {error.place}"),),
+        ) from None
 
 
 def _wishes(parameter: Members, schema: Schema) -> tuple[dict[str, str], list[Expect]]:
@@ -262,6 +234,7 @@ def _wishes(parameter: Members, schema: Schema) -> tuple[dict[str, str], list[Ex
             if key not in outputs:
                 params[key] = value if type(value) is str else text(value)
             elif type(value) is dict:
+                value.pop("data_type", None)  # the schema knows it; ASF's loader wants it, and does not give it back
                 asked[key] = Expect(key, outputs[key], _texts(value))
     if len(asked) < len(outputs):
         for key, kind in outputs.items():

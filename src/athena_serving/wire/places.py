@@ -70,3 +70,9 @@ def number(value: object, place: Place) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise refusal(place, "a number", value)
     return value
+
+
+def members(found: Node, keyword: str) -> Node:
+    """What a node has under a keyword, empty if that is no object."""
+    inner = found.get(keyword)
+    return inner if isinstance(inner, dict) else {}

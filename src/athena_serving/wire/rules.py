@@ -221,19 +221,40 @@ _POSIX: Final = {
 }
 
 
+_TOKEN: Final = re.compile(r"\\.|\[:(\^?\w+):\]|\[\^?\]?|\]", re.DOTALL)
+
+
 def regex(value: object, place: Place) -> str:
     """A pattern for our engine. Raises UsageError if it is none."""
     given = places.name(value, place)
-    ours = re.sub(r"\[:(\w+):\]", lambda found: _POSIX.get(found[1], found[0]), given)
     try:
+        ours = _spelt_out(given)
         jsonschema_rs.Draft202012Validator({"pattern": ours}, pattern_options=PATTERNS)
-    except ValueError:
+    except (KeyError, ValueError):
         raise UsageError(
             f"{given!r} is no pattern",
             where=places.where(place),
             help="a regular expression as Go has them: without look-around and back-references",
         ) from None
     return ours
+
+
+def _spelt_out(given: str) -> str:
+    """A pattern with the letters of named classes in their place. Raises KeyError for a name that is none."""
+    is_inside = False  # of brackets
+
+    def spelt(found: re.Match[str]) -> str:
+        nonlocal is_inside
+        part, name = found[0], found[1]
+        if name and is_inside:
+            return _POSIX[name]
+        if part == "]" or (part == "[]" and is_inside):
+            is_inside = False
+        elif part[0] == "[" and not name:
+            is_inside = True
+        return part
+
+    return _TOKEN.sub(spelt, given)
 
 
 def pattern(value: object, place: Place, _exact: bool) -> Compiled:

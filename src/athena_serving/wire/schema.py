@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from athena_serving.errors import Problem, UsageError
-from athena_serving.wire import changes, dialect, faults, functions, meta, places, rules
-from athena_serving.wire.changes import Change
+from athena_serving.wire import changes, dialect, faults, functions, meta, places, rules, steps
+from athena_serving.wire.changes import Plan
 from athena_serving.wire.dialect import IGNORED, ROOT, Validator
 from athena_serving.wire.messages import DATA_KEYS, DataType
 from athena_serving.wire.meta import Node as Node  # noqa: PLC0414  # part of what a schema is
@@ -73,14 +73,13 @@ class Schema:
     """What `check` accepts, as JSON Schema with `maxBytes` and `minBytes`; lengths of data are in `lengths`."""
     _fast: Validator
     _exact: Validator
-    _change: Change | None
+    _plan: Plan
     known: dict[bytes, Any] = field(default_factory=dict)
     """What the envelope has made of skeletons (wire/envelope.py)."""
 
     def fill(self, request: dict[str, object]) -> None:
         """Change `request` in place, as the schema wants it: defaults, constants, other names, other types."""
-        if self._change is not None:
-            self._change.apply(request)
+        changes.apply(self._plan, request)
 
     def check(self, request: object, *, is_ascii: bool = False) -> tuple[Problem, ...]:
         """What is wrong with `request`: every problem with its place, none if it is right.
@@ -139,7 +138,7 @@ def _compile(document: Node, body_limit: int) -> Schema:
         standard=exact,
         _fast=dialect.validator(fast),
         _exact=dialect.validator(exact),
-        _change=changes.compile(asked, exact),
+        _plan=changes.compile(asked, exact),
     )
 
 
@@ -196,7 +195,7 @@ def _defaults(asked: Node, names: tuple[str, ...], output: str, kind: int) -> di
     found: dict[str, object] = {}
     for name in names:
         block = _at(asked, "properties", "parameter", "properties", name, "properties", output)
-        found |= changes.defaults(asked, block)
+        found |= steps.defaults(asked, block)
         found |= _at(block, "defaultVal")
     # These three say what a reply is, not what a caller wants; ASF's generated schemas have them among the defaults.
     not_wishes = {DATA_KEYS[kind], "status", "seq", "data_type"}

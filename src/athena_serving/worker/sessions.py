@@ -14,8 +14,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 from athena_serving.errors import CallbackFailed, CreateFailed, MethodMissing, ReadFailed, WriteFailed
-from athena_serving.sdk import callback
 from athena_serving.sdk.binding import bind
+from athena_serving.sdk.callback import sessions
 from athena_serving.sdk.context import Context
 from athena_serving.sdk.data import Response
 from athena_serving.wire.messages import Call, Reply
@@ -86,7 +86,7 @@ class Session:
         self._send = send
         self._ending, self._sending = threading.Lock(), threading.Lock()
         self._is_over = self._is_answered = False
-        self._entry = callback.sessions.open(call.sid, call.sid, self._deliver)
+        self._entry = sessions.open(call.sid, call.sid, self._deliver)
 
     def write(self, call: Call) -> Reply | None:
         """Hand one step's inputs over; None if all is well."""
