@@ -5,26 +5,11 @@ import os
 import queue
 import sys
 
+from aiges import stream
+from aiges.core import types
+from aiges.core.types import *  # noqa: F403  # ASF's module has all of these too
+from aiges.stream import *  # noqa: F403
 from athena_serving.sdk.base import WrapperBase
-from athena_serving.sdk.constants import (
-    AUDIO,
-    IMAGE,
-    PROCESS_MODE,
-    STRING,
-    THREAD_MODE,
-    VIDEO,
-    DataAudio,
-    DataBegin,
-    DataContinue,
-    DataEnd,
-    DataImage,
-    DataOnce,
-    DataText,
-    DataVideo,
-    Once,
-    Status,
-    Types,
-)
 from athena_serving.sdk.data import DataListCls, DataListNode, Response, ResponseData, SessionCreateResponse
 from athena_serving.sdk.fields import (
     AudioBodyField,
@@ -36,63 +21,26 @@ from athena_serving.sdk.fields import (
     StringBodyField,
     StringParamField,
 )
-from athena_serving.sdk.stream import (
-    Context,
-    ModelProcess,
-    ProcessThreadPool,
-    ReqHandleThread,
-    RequestPool,
-    SessionManager,
-    StreamHandleThread,
-    ThreadPool,
-    WorkerProcess,
-    WorkerThread,
-)
 
 __all__ = [
-    "AUDIO",
-    "IMAGE",
-    "PROCESS_MODE",
-    "STRING",
-    "THREAD_MODE",
-    "VIDEO",
     "AudioBodyField",
     "BooleanParamField",
-    "Context",
-    "DataAudio",
-    "DataBegin",
-    "DataContinue",
-    "DataEnd",
-    "DataImage",
     "DataListCls",
     "DataListNode",
-    "DataOnce",
-    "DataText",
-    "DataVideo",
     "ImageBodyField",
     "IntegerParamField",
     "JsonBodyField",
-    "ModelProcess",
     "NumberParamField",
-    "Once",
-    "ProcessThreadPool",
-    "ReqHandleThread",
-    "RequestPool",
     "Response",
     "ResponseData",
     "SessionCreateResponse",
-    "SessionManager",
-    "Status",
-    "StreamHandleThread",
     "StringBodyField",
     "StringParamField",
-    "ThreadPool",
-    "Types",
-    "WorkerProcess",
-    "WorkerThread",
     "WrapperBase",
     "json",
     "os",
     "queue",
     "sys",
 ]
+__all__ += types.__all__
+__all__ += [name for name in stream.__all__ if name not in types.__all__]

@@ -1,24 +1,7 @@
-"""Threads for sessions (wrapper.md 1.8)."""
+"""Threads for sessions, and the numbers that they name (wrapper.md 1.8)."""
 
-from athena_serving.sdk.constants import (
-    AUDIO,
-    IMAGE,
-    PROCESS_MODE,
-    STRING,
-    THREAD_MODE,
-    VIDEO,
-    DataAudio,
-    DataBegin,
-    DataContinue,
-    DataEnd,
-    DataImage,
-    DataOnce,
-    DataText,
-    DataVideo,
-    Once,
-    Status,
-    Types,
-)
+from aiges.core import types
+from aiges.core.types import *  # noqa: F403  # ASF's module has them too
 from athena_serving.sdk.stream import (
     Context,
     ModelProcess,
@@ -33,31 +16,15 @@ from athena_serving.sdk.stream import (
 )
 
 __all__ = [
-    "AUDIO",
-    "IMAGE",
-    "PROCESS_MODE",
-    "STRING",
-    "THREAD_MODE",
-    "VIDEO",
     "Context",
-    "DataAudio",
-    "DataBegin",
-    "DataContinue",
-    "DataEnd",
-    "DataImage",
-    "DataOnce",
-    "DataText",
-    "DataVideo",
     "ModelProcess",
-    "Once",
     "ProcessThreadPool",
     "ReqHandleThread",
     "RequestPool",
     "SessionManager",
-    "Status",
     "StreamHandleThread",
     "ThreadPool",
-    "Types",
     "WorkerProcess",
     "WorkerThread",
 ]
+__all__ += types.__all__

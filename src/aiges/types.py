@@ -1,41 +1,7 @@
 """Where `aiges.core.types` was until November 2022; wrappers of that time import it from here."""
 
-from athena_serving.sdk.constants import (
-    AUDIO,
-    IMAGE,
-    PROCESS_MODE,
-    STRING,
-    THREAD_MODE,
-    VIDEO,
-    DataAudio,
-    DataBegin,
-    DataContinue,
-    DataEnd,
-    DataImage,
-    DataOnce,
-    DataText,
-    DataVideo,
-    Once,
-    Status,
-    Types,
-)
+from aiges.core import types
+from aiges.core.types import *  # noqa: F403  # the very same names
 
-__all__ = [
-    "AUDIO",
-    "IMAGE",
-    "PROCESS_MODE",
-    "STRING",
-    "THREAD_MODE",
-    "VIDEO",
-    "DataAudio",
-    "DataBegin",
-    "DataContinue",
-    "DataEnd",
-    "DataImage",
-    "DataOnce",
-    "DataText",
-    "DataVideo",
-    "Once",
-    "Status",
-    "Types",
-]
+__all__: list[str] = []
+__all__ += types.__all__

@@ -19,7 +19,7 @@ def service(name: str, category: Category | None = None) -> Service:
 
 def category(name: str, *routes: str, is_exclusive: bool = False) -> Category:
     """A category that leads nowhere."""
-    return Category(name, routes, (), is_exclusive, {}, (), ())
+    return Category(name, "ase", routes, (), is_exclusive, {}, (), ())
 
 
 @pytest.fixture

@@ -97,7 +97,9 @@ def test_malformed_branch_is_said_with_its_place(branch: object, words: str, whe
     assert caught.value.where == where
 
 
-@pytest.mark.parametrize("meta", [{"subRoute": []}, {"subRoute": {}}, {"serviceId": ""}, {"codeMap": []}])
+@pytest.mark.parametrize(
+    "meta", [{"subRoute": []}, {"subRoute": {}}, {"serviceId": ""}, {"codeMap": []}, {"sub": "a\nb"}]
+)
 def test_malformed_meta_is_said(meta: dict[str, object]) -> None:
     """A category must lead somewhere, and have a name."""
     with pytest.raises(UsageError):
@@ -115,6 +117,8 @@ def test_companion_route_is_the_only_path() -> None:
 
 def test_rest_of_meta_is_read_as_for_any_service() -> None:
     """Routes and hosts, one or many, and the statuses of codes."""
-    one = parsed(ANY, route="/v1/iat", hosts=["a.example", "b.example"], codeMap={"10110": "430", "x": 400, "1": 900})
+    one = parsed(
+        ANY, sub="iat", route="/v1/iat", hosts=["a.example", "b.example"], codeMap={"10110": "430", "x": 400, "1": 900}
+    )
     assert (one.routes, one.hosts, one.code_map) == (("/v1/iat",), ("a.example", "b.example"), {10110: 430})
-    assert not one.is_exclusive
+    assert (one.sub, one.is_exclusive) == ("iat", False)

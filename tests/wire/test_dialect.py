@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from athena_serving.errors import Problem, UsageError
 from athena_serving.sdk import ImageBodyField, IntegerParamField, JsonBodyField, StringParamField, document
 from athena_serving.wire import dialect, faults, rules, schema
-
-from .documents import LIMIT, compiled, member, words
+from tests.wire.documents import LIMIT, compiled, member, words
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_serving.wire import envelope, functions
-
-from .documents import compiled, filled, member
+from tests.wire.documents import compiled, filled, member
 
 
 def _changed(node: Mapping[str, object], value: object) -> object:

@@ -10,8 +10,7 @@ from athena_serving.errors import UsageError
 from athena_serving.wire import schema
 from athena_serving.wire.faults import MOST_PROBLEMS
 from athena_serving.wire.schema import Schema
-
-from .reference import Node, Reference
+from tests.wire.reference import Node, Reference
 
 NAMES = st.sampled_from(["a", "b", "c", "d/e"])
 SCALARS = st.sampled_from(

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from athena_serving.errors import UsageError
 from athena_serving.wire import meta, schema
 from athena_serving.wire.schema import Schema
-
-from .documents import LIMIT, compiled
+from tests.wire.documents import LIMIT, compiled
 
 GOLDEN = Path(__file__).parents[3] / "shared/golden"
 
@@ -200,3 +199,10 @@ def test_recorded_schema_of_the_gateway_has_its_defaults_and_types() -> None:
     one = schema.compile(json.loads((GOLDEN / "webgate/schema_svcV2.json").read_bytes()), body_limit=LIMIT)
     assert one.defaults == {"result": {"encoding": "utf8", "compress": "raw", "format": "plain"}}
     assert one.casts["result"]["status"] == "integer"
+
+
+@pytest.mark.parametrize("sub", ["a\nb", "讯飞", "s" * 17])
+def test_business_type_must_fit_into_a_header(sub: str) -> None:
+    """Sids begin with it, and stand in headers and logs."""
+    with pytest.raises(UsageError, match="cannot begin a sid"):
+        compiled({}, sub=sub)

@@ -23,6 +23,7 @@ MONITOR: Final = "/monitor/"
 
 _OPTIONS: Final = {"opts": ["info", "health", "gc", "conn"]}
 _JSON: Final = b"application/json"
+_ASF_JSON: Final = b"application/json; charset=utf-8"
 
 
 class Probes:
@@ -66,7 +67,8 @@ class Probes:
 
     async def _not_found(self, send: Send, services: Services) -> None:
         if self.is_complete:
-            await _reply(send, 404, msgspec.json.encode({"message": "not found", "services": services.names()}))
+            body = msgspec.json.encode({"message": "not found", "services": services.names()})
+            await _reply(send, 404, body, _ASF_JSON)
         else:
             await _reply(send, 503, b'{"message":"starting: not every service is known yet"}', is_for_now=True)
 

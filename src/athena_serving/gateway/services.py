@@ -31,7 +31,7 @@ class Service:
         self.category = category
         """Where its calls go, if it leads to other services instead of to workers."""
         self.current: Generation | None = None
-        self.sub = "ase"
+        self.sub = "ase" if category is None else category.sub
         """Business type: the first letters of its sids."""
         self.generations: dict[int, Generation] = {}
         self.why_not = "no worker is ready yet"

@@ -52,6 +52,8 @@ class Category(NamedTuple):
     """A service that only leads to others."""
 
     service: str
+    sub: str
+    """First letters of its calls' sids, whichever service they go to."""
     routes: tuple[str, ...]
     hosts: tuple[str, ...]
     is_exclusive: bool
@@ -94,6 +96,7 @@ def parse(document: Node) -> Category:
         )
     return Category(
         service=meta.service(found),
+        sub=meta.sub(found),
         routes=(text(companion),) if companion else meta.routes(found),
         hosts=meta.hosts(found),
         is_exclusive=bool(companion),

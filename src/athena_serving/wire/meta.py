@@ -12,6 +12,8 @@ from athena_serving.errors import UsageError
 Node = Mapping[str, object]
 """A piece of a schema document."""
 
+_LONGEST_SUB = 16
+
 
 def text(value: object) -> str:
     """The string form of a JSON value, as ASF forwards it (http-api.md 6.3).
@@ -49,6 +51,18 @@ def service(meta: Node) -> str:
     if not isinstance(name, str) or not name:
         raise UsageError("the schema has no service id", where="meta.serviceId", help='"serviceId": "ocr"')
     return name
+
+
+def sub(meta: Node) -> str:
+    """The business type, the first letters of every sid: `ase` if it is left out.
+
+    Raises UsageError for what cannot stand in a header or a log, where sids do.
+    """
+    found = text(meta.get("sub", "ase"))
+    if len(found) > _LONGEST_SUB or not (found.isascii() and found.isprintable()):
+        help_text = f'printable ASCII, {_LONGEST_SUB} letters at most: "sub": "ase"'
+        raise UsageError(f"{found[:_LONGEST_SUB]!r} cannot begin a sid", where="meta.sub", help=help_text)
+    return found
 
 
 def routes(meta: Node) -> tuple[str, ...]:

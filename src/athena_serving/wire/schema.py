@@ -121,7 +121,7 @@ def _compile(document: Node, body_limit: int) -> Schema:
     return Schema(
         service=service,
         version=text(about.get("version", "")),
-        sub=text(about.get("sub", "ase")),
+        sub=meta.sub(about),
         routes=meta.routes(about),
         names=names,
         inputs=inputs,
