@@ -6,8 +6,7 @@ import re
 import pytest
 
 from athena_serving.wire import dialect, functions, rules, schema, steps
-
-from .test_pages import page, part
+from tests.docs.test_pages import page, part
 
 PAGE = page("schema.md")
 
