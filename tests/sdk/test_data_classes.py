@@ -37,6 +37,8 @@ def test_data_of_another_type_is_refused_by_name() -> None:
     """The error says what came and what would do."""
     with pytest.raises(TypeError, match=r"bytes, bytearray, memoryview or str, not dict"):
         ResponseData(data={})
+    with pytest.raises(TypeError, match="int"):
+        ResponseData(key="k", data=5)
 
 
 def test_declared_length_shortens_but_never_lengthens() -> None:

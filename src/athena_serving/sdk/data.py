@@ -101,21 +101,22 @@ class Datum:
 class ResponseData(Datum):
     """One output of a wrapper.
 
-    By keyword, or by position: as in `aiges.dto` (key, data, length, type, status), or, when the second is an int, as
-    in `aiges_embed` (key, len, status, type). A length of 0 means "not said", which is what `aiges.dto` has by default.
+    By keyword, or by position: as in `aiges.dto` (key, data, length, type, status), or, when the second and third are
+    ints, as in `aiges_embed` (key, len, status, type). A length of 0 means "not said", as in `aiges.dto`. Raises
+    TypeError for data that are not bytes or text.
     """
 
     def __init__(
         self,
         key: str = "",
         data: object = b"",
-        length: int = 0,
+        length: int | None = None,
         type: int | None = DataText,  # noqa: A002  # ASF's name
         status: int = DataOnce,
         *,
         len: int = 0,  # noqa: A002  # ASF's name
     ) -> None:
-        if isinstance(data, int):
+        if isinstance(data, int) and length is not None:  # a number alone is a slip, not `aiges_embed`'s four
             length, status, data = data, length, b""
         super().__init__(key, data, type=type, status=status)
         if length or len:
