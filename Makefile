@@ -45,7 +45,7 @@ format: $(VENV)/.dev  ## rewrite the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev  ## measure against FastAPI+uvicorn and MOSEC, side by side
+bench: $(VENV)/.dev  ## measure against FastAPI+uvicorn, MOSEC, LitServe and BentoML, side by side
 	$(BIN)/python -m benchmarks
 
 soak: $(VENV)/.dev  ## the long tests: ten minutes of half load with client aborts

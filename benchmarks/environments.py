@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.errors import BenchError, PeerMissing
 
 HERE = Path(__file__).parent
-PEERS = ("fastapi", "mosec")
+PEERS = ("fastapi", "mosec", "litserve", "bentoml")
 
 
 def folder(peer: str) -> Path:

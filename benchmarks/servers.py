@@ -54,9 +54,25 @@ def _mosec(_case: Case, ports: Ports) -> list[str]:
     return [*command, "--address", "127.0.0.1", "--port", str(ports.http), "--log-level", "warning"]
 
 
-def _mosec_environ(case: Case) -> dict[str, str]:
-    # MOSEC starts the workers of every route it is told of, so it is told of one.
+def _litserve(_case: Case, ports: Ports) -> list[str]:
+    command = ["/usr/bin/env", f"BENCH_PORT={ports.http}"]  # it takes no arguments
+    return [*command, str(environments.folder("litserve") / "bin/python"), str(HERE / "peers/litserve_app.py")]
+
+
+def _bentoml(_case: Case, ports: Ports) -> list[str]:
+    command = [str(environments.folder("bentoml") / "bin/python"), "-m", "bentoml", "serve", "bentoml_app:SERVED"]
+    command += ["--working-dir", str(HERE / "peers"), "--host", "127.0.0.1", "--port", str(ports.http)]
+    return command
+
+
+def _one_service(case: Case) -> dict[str, str]:
+    # A peer that starts the workers of every service it is told of is told of one.
     return {"BENCH_SERVICE": case.service, "BENCH_WORKERS": str(case.workers)}
+
+
+def _bentoml_environ(case: Case) -> dict[str, str]:
+    home = str(environments.folder("bentoml") / "home")
+    return {**_one_service(case), "BENTOML_HOME": home, "BENTOML_DO_NOT_TRACK": "True"}
 
 
 SERVERS = (
@@ -81,7 +97,23 @@ SERVERS = (
         site=environments.folder("mosec"),
         packages=("mosec", "msgspec"),
         command=_mosec,
-        environ=_mosec_environ,
+        environ=_one_service,
+    ),
+    Server(
+        name="litserve",
+        dialect=Dialect.PLAIN,
+        site=environments.folder("litserve"),
+        packages=("litserve", "fastapi", "uvicorn"),
+        command=_litserve,
+        environ=_one_service,
+    ),
+    Server(
+        name="bentoml",
+        dialect=Dialect.PLAIN,
+        site=environments.folder("bentoml"),
+        packages=("bentoml", "starlette", "uvicorn"),
+        command=_bentoml,
+        environ=_bentoml_environ,
     ),
 )
 """In the order of every round; the first is the one that the others are compared with."""
