@@ -32,7 +32,7 @@ class Server:
     command: Callable[[Case, Ports], list[str]]
     ready: str = ""
     """Path that answers 200 once the server is ready; empty: the case's own request does."""
-    environ: Callable[[Case], dict[str, str]] = lambda _case: {}
+    environ: Callable[[Case, Ports], dict[str, str]] = lambda _case, _ports: {}
     """What the process finds in its environment besides ours."""
 
 
@@ -54,9 +54,8 @@ def _mosec(_case: Case, ports: Ports) -> list[str]:
     return [*command, "--address", "127.0.0.1", "--port", str(ports.http), "--log-level", "warning"]
 
 
-def _litserve(_case: Case, ports: Ports) -> list[str]:
-    command = ["/usr/bin/env", f"BENCH_PORT={ports.http}"]  # it takes no arguments
-    return [*command, str(environments.folder("litserve") / "bin/python"), str(HERE / "peers/litserve_app.py")]
+def _litserve(_case: Case, _ports: Ports) -> list[str]:
+    return [str(environments.folder("litserve") / "bin/python"), str(HERE / "peers/litserve_app.py")]
 
 
 def _bentoml(_case: Case, ports: Ports) -> list[str]:
@@ -65,14 +64,14 @@ def _bentoml(_case: Case, ports: Ports) -> list[str]:
     return command
 
 
-def _one_service(case: Case) -> dict[str, str]:
+def _one_service(case: Case, ports: Ports) -> dict[str, str]:
     # A peer that starts the workers of every service it is told of is told of one.
-    return {"BENCH_SERVICE": case.service, "BENCH_WORKERS": str(case.workers)}
+    return {"BENCH_SERVICE": case.service, "BENCH_WORKERS": str(case.workers), "BENCH_PORT": str(ports.http)}
 
 
-def _bentoml_environ(case: Case) -> dict[str, str]:
+def _bentoml_environ(case: Case, ports: Ports) -> dict[str, str]:
     home = str(environments.folder("bentoml") / "home")
-    return {**_one_service(case), "BENTOML_HOME": home, "BENTOML_DO_NOT_TRACK": "True"}
+    return {**_one_service(case, ports), "BENTOML_HOME": home, "BENTOML_DO_NOT_TRACK": "True"}
 
 
 SERVERS = (

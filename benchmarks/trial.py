@@ -96,7 +96,8 @@ def _try(wrk: str, case: Case, server: Server, length: Length, *, body: Path) ->
     url = f"http://127.0.0.1:{ports.http}{exchange.path}"
     log = LOGS / f"{server.name}-{case.name.replace(' ', '-')}.log"
     start = time.perf_counter()
-    with processes.started(server.name, server.command(case, ports), environ=server.environ(case), log=log) as tree:
+    command, environ = server.command(case, ports), server.environ(case, ports)
+    with processes.started(server.name, command, environ=environ, log=log) as tree:
         ready = _until_ready(tree, server, exchange, ports.http, since=start)
         _verify(server, case, exchange, ports.http)
         load.drive(wrk, url, body, connections=case.concurrency, seconds=length.warm_up)
