@@ -1,5 +1,6 @@
 """Loading a wrapper: what is wrong with it is said with the place and a remedy."""
 
+import platform
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -52,6 +53,30 @@ def test_class_that_answers_nothing_is_refused(written: Written, source: str) ->
     error = failure(written(source))
     assert error.message == "class Wrapper in wrapper.py has no wrapperOnceExec"
     assert "def wrapperOnceExec(self, params, reqData)" in error.help
+
+
+def test_method_whose_name_is_almost_right_is_named(written: Written) -> None:
+    """The one without which nothing works ends the load; the slip is the remedy."""
+    error = failure(written("class Wrapper:\n    def wrapperOnceExce(self, params, reqData): ..."))
+    assert error.help == "rename wrapperOnceExce to wrapperOnceExec"
+
+
+def test_method_that_nobody_calls_is_warned_of(written: Written, caplog: pytest.LogCaptureFixture) -> None:
+    """Where it is not needed, a name almost right; not one that the author has besides the right one, or inherits."""
+    load.load(
+        written(
+            """
+            from athena_serving.sdk import WrapperBase
+            class Wrapper(WrapperBase):
+                def wrapperinit(self, config): ...
+                def wrapperOnceExec(self, params, reqData): ...
+                def wrapperOnceExecs(self, params, reqData): ...
+            """
+        )
+    )
+    (record,) = caplog.records
+    said = "class Wrapper in wrapper.py has wrapperinit, which nobody calls: did you mean wrapperInit?"
+    assert record.getMessage() == said
 
 
 def test_class_for_streams_is_found(written: Written) -> None:
@@ -132,7 +157,7 @@ def test_syntax_error_is_said_with_its_line(written: Written) -> None:
     path = written("x = 1\nclass Wrapper\n    pass\n")
     error = failure(path)
     assert error.message.startswith("wrapper.py cannot be imported: SyntaxError: expected ':'")
-    assert (error.where, error.help) == (f"{path}:2", "mend the line; `python -m py_compile` shows the same")
+    assert (error.where, error.help) == (f"{path}:2", f"mend the line; Python {platform.python_version()} read it")
 
 
 def test_syntax_error_of_a_neighbour_is_said_with_its_file(written: Written) -> None:
@@ -147,7 +172,8 @@ def test_import_error_is_said_with_line_and_remedy(written: Written) -> None:
     error = failure(path)
     assert "ModuleNotFoundError: No module named 'no_such_module_at_all'" in error.message
     assert error.where == f"{path}:3  import no_such_module_at_all"
-    assert error.help == f"install the package that has the module 'no_such_module_at_all' into {sys.prefix}"
+    install = f"{sys.executable} -m pip install no_such_module_at_all"
+    assert error.help == f"install what has the module 'no_such_module_at_all': {install}"
 
 
 def test_import_error_inside_a_neighbour_has_the_wrappers_line(written: Written) -> None:
@@ -160,7 +186,9 @@ def test_import_error_inside_a_neighbour_has_the_wrappers_line(written: Written)
 def test_missing_file_is_said_with_a_remedy(written: Written) -> None:
     """Paths from the current folder are the commonest mistake of all."""
     error = failure(written("open('weights-that-are-not-there.bin')"))
-    assert "make sure that weights-that-are-not-there.bin exists" in error.help
+    name = "weights-that-are-not-there.bin"
+    beside = f"Path(__file__).parent / '{name}'"
+    assert error.help == f"it was looked for at {Path.cwd() / name}: put it there, or say where it is, as by {beside}"
 
 
 @pytest.mark.parametrize("call", ["sys.exit(4)", "sys.exit()", "raise SystemExit('no')"])
@@ -170,7 +198,7 @@ def test_exit_while_importing_is_said(written: Written, call: str) -> None:
     error = failure(path)
     assert error.message.startswith("wrapper.py cannot be imported: SystemExit")
     assert error.where.startswith(f"{path}:2")
-    assert error.help == "do not call sys.exit() while the wrapper is loaded"
+    assert error.help == "do not call sys.exit(): raise an error instead"
 
 
 def test_any_other_error_is_said_with_its_line(written: Written) -> None:
@@ -193,6 +221,10 @@ def test_our_own_words_are_kept(written: Written) -> None:
     path = written("from athena_serving.errors import UsageError\nraise UsageError('bad field', help='mend it')")
     error = failure(path)
     assert (error.message, error.where, error.help) == ("bad field", str(path), "mend it")
+    placed = written(
+        "from athena_serving.errors import UsageError\nraise UsageError('bad', where='class A')", "other.py"
+    )
+    assert failure(placed).where == f"{placed}: class A"
 
 
 def test_file_that_is_no_python_is_said(written: Written) -> None:

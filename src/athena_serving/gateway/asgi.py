@@ -12,6 +12,7 @@ from athena_serving.errors import (
     BadAppId,
     CallCancelled,
     InternalError,
+    OutputInvalid,
     Problem,
     TargetMissing,
     Unavailable,
@@ -20,6 +21,7 @@ from athena_serving.gateway import faults
 from athena_serving.gateway.access import Access
 from athena_serving.gateway.exchange import Exchange, Message, Reason, Receive, Scope
 from athena_serving.gateway.intake import Intake, NotJson
+from athena_serving.gateway.meters import STAGES, stages
 from athena_serving.gateway.probes import Probes
 from athena_serving.gateway.services import Generation, Service, Services
 from athena_serving.kit.aging import Aging
@@ -190,6 +192,8 @@ class Application:
 
     async def _refuse(self, exchange: Exchange, error: AthenaError, send: Send) -> None:
         exchange.code = error.code
+        if isinstance(error, OutputInvalid):  # the wrapper's author must look, and only we have seen it
+            log.warning("%s", error.message, extra={"fields": {"service": exchange.service.name, "sid": exchange.sid}})
         status = faults.http_status(error, exchange.code_map)
         if isinstance(error, CallCancelled):
             exchange.status = status
@@ -212,6 +216,8 @@ class Application:
             headers += extra
         if exchange.traceparent:
             headers.append((b"traceparent", exchange.traceparent.encode()))
+        if b"x-athena-timing" in exchange.headers and exchange.answered_at:
+            headers.append((b"server-timing", _timing(exchange)))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -237,3 +243,9 @@ def _check_consumer(consumer: bytes | None, app: str) -> None:
     if consumer and consumer.decode("latin-1") != app:
         problems = (Problem("/header/app_id", "is not that of the key"),)
         raise BadAppId("app_id and api_key does not match", problems=problems)
+
+
+def _timing(exchange: Exchange) -> bytes:
+    """Where the time went, in milliseconds, for who asks by `X-Athena-Timing` (W3C Server Timing)."""
+    seconds = zip(STAGES, stages(exchange, _clock()), strict=True)
+    return ", ".join(f"{stage};dur={value * 1000:.3f}" for stage, value in seconds).encode()

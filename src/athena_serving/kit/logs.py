@@ -98,7 +98,7 @@ class Unwaiting(io.TextIOBase):
 
 
 class HumanLine(logging.Formatter):
-    """Time, level, the logger's last name, message, `key=value`; a traceback on lines of its own."""
+    """Time, level, the logger's last name, message, `key=value`; on lines of their own a traceback, `where`, `help`."""
 
     def __init__(self, *, colour: bool) -> None:
         super().__init__()
@@ -110,9 +110,14 @@ class HumanLine(logging.Formatter):
         level = self._paint(_COLOURS.get(record.levelno, ""), f"{record.levelname:<7}")
         name = record.name.rpartition(".")[2]
         line = f"{self._paint(_DIM, f'{clock}.{_millis(record)}')} {level} {name}  {_printable(record.getMessage())}"
-        fields = " ".join(f"{self._paint(_DIM, f'{key}=')}{_word(value)}" for key, value in _fields(record).items())
-        trace = _trace(self, record)
-        return "".join((line, f"  {fields}" if fields else "", f"\n{trace}" if trace else ""))
+        fields = _fields(record)
+        beside = [f"{self._paint(_DIM, f'{key}=')}{_word(fields[key])}" for key in fields if key not in _SENTENCES]
+        # As the command line ends an error: the last thing to be read.
+        below = [
+            f"  {self._paint(_DIM, f'{key}:')} {_printable(str(fields[key]))}" for key in _SENTENCES if key in fields
+        ]
+        lines = [f"{line}  {' '.join(beside)}" if beside else line, _trace(self, record), *below]
+        return "\n".join(filter(None, lines))
 
     def _paint(self, colour: str, text: str) -> str:
         return f"{colour}{text}{_PLAIN}" if self.colour and colour else text
@@ -140,6 +145,9 @@ class JsonLine(logging.Formatter):
         except (TypeError, ValueError, RecursionError):  # a key that is no string, nan, a circle
             return json.dumps({key: value if isinstance(value, str) else str(value) for key, value in line.items()})
 
+
+_SENTENCES = ("where", "help")
+"""Fields that people read as sentences."""
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 _COLOURS = {

@@ -16,8 +16,8 @@ from athena_serving.sdk.binding import Bound, bind
 from athena_serving.sdk.context import Context
 from athena_serving.sdk.data import Response
 from athena_serving.wire.messages import Call, Reply, Status
-from athena_serving.worker import inputs, load, outputs
-from athena_serving.worker.failures import Failures, said
+from athena_serving.worker import inputs, load, outputs, remedies
+from athena_serving.worker.failures import Failures
 from athena_serving.worker.sessions import Sessions
 from athena_serving.worker.tasks import CallInterrupted
 
@@ -77,7 +77,7 @@ class Adapter:
         filled: list[object] = []
         with context:
             try:
-                return self._reply(self._call(self._once, call, context, filled), filled)
+                return self._reply(self._call(self._once, call, context, filled), filled, call.sid)
             except CallInterrupted:
                 raise
             except BaseException as error:  # user code: SystemExit and KeyboardInterrupt end a call only
@@ -91,7 +91,7 @@ class Adapter:
         with context:
             try:
                 running = cast("Awaitable[object]", self._call(self._once, call, context, filled))
-                return self._reply(await running, filled)
+                return self._reply(await running, filled, call.sid)
             except asyncio.CancelledError as error:
                 if context.cancelled:
                     raise
@@ -113,28 +113,34 @@ class Adapter:
         }
         return once(values)
 
-    def _new_reply(self, answer: object, _: list[object]) -> Reply:
+    def _new_reply(self, answer: object, _: list[object], sid: str) -> Reply:
         """A `Response` as a reply (wrapper.md 2.3): items get status 3, a code or nothing is a failure."""
         if not isinstance(answer, Response):
-            return said(OnceFailed, f"{_ONCE} returned {type(answer).__name__}, not a Response")
+            words = f"{_ONCE} returned {type(answer).__name__}, not a Response"
+            return self._slip(words, sid, remedies.returned(answer, _ONCE))
         if answer.error_code:
             return self._failures.coded(OnceFailed, answer.error_code)
         if not (items := answer.outputs):
-            return said(OnceFailed, f"{_ONCE} returned a Response with an empty list")
+            return self._slip(f"{_ONCE} returned a Response with an empty list", sid, remedies.returned(answer, _ONCE))
         return Reply([outputs.piece(item, Status.ONCE) for item in items], Status.ONCE)
 
-    def _old_reply(self, answer: object, filled: list[object]) -> Reply:
+    def _old_reply(self, answer: object, filled: list[object], sid: str) -> Reply:
         """A code and the list that was filled, as a reply (wrapper.md 2.4)."""
         if isinstance(answer, Response):
-            return self._new_reply(answer, filled)
+            return self._new_reply(answer, filled, sid)
         code = outputs.number(answer)
         if code is None:
-            return said(OnceFailed, f"{_ONCE} returned {type(answer).__name__}, not a number")
+            return self._slip(
+                f"{_ONCE} returned {type(answer).__name__}, not a number", sid, "return 0 when all is well"
+            )
         if code:
             return self._failures.coded(OnceFailed, code)
         if not filled:
-            return said(OnceFailed, f"{_ONCE} left respData empty")
+            return self._slip(f"{_ONCE} left respData empty", sid, 'respData.append({"key": "...", "data": b"..."})')
         return Reply([outputs.old_piece(item, Status.ONCE) for item in filled], Status.ONCE)
+
+    def _slip(self, words: str, sid: str, help_text: str) -> Reply:
+        return self._failures.slip(OnceFailed, _ONCE, words, sid=sid, help_text=help_text)
 
 
 def _lacking() -> Reply:

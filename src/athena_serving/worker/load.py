@@ -1,25 +1,32 @@
 """Loads a user's file and finds the wrapper in it; what is wrong with it is said with the place and a remedy."""
 
+import difflib
 import importlib.util
 import inspect
 import json
+import logging
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Final, cast
 
 from athena_serving.errors import UsageError, WrapperNotLoadable
 from athena_serving.sdk import WrapperBase, document
 from athena_serving.sdk.document import Node
-from athena_serving.worker import schemafile
+from athena_serving.worker import remedies, schemafile
+
+log = logging.getLogger(__name__)
 
 _METHODS: Final = ("Init", "Fini", "OnceExec", "Create", "Write", "Read", "Destroy", "LoadRes", "UnloadRes", "Error")
 """What a wrapper may have, after `wrapper` (wrapper.md 2.1)."""
 
 _ANSWERING: Final = ("wrapperOnceExec", "wrapperCreate", "wrapperWrite")
 """Without one of its own, a wrapper can answer nobody."""
+
+_ALIKE: Final = 0.87
+"""How near a name must be to be taken for a slip: `wrapperOnceExce` is, `wrapperOnceExecBatch` may be meant so."""
 
 _MISSPELT: Final = {"wrapperDestroy": "wrapperDestory"}
 """ASF's bridge looks the other up as well (wrapper.md 2.4)."""
@@ -73,10 +80,28 @@ def method_or_default(wrapper: object, name: str) -> Callable[..., object]:
 
 
 def _answering(kind: type, what: str, path: Path, help_text: str) -> type:
+    slips = _slips(kind)
     if all(method_of(kind, name) is None for name in _ANSWERING):
         # Whoever has none of the three most likely meant to have the first.
+        like = slips.get("wrapperOnceExec")
+        help_text = f"rename {like} to wrapperOnceExec" if like else help_text
         raise WrapperNotLoadable(f"{what} has no wrapperOnceExec", where=str(path), help=help_text)
+    for wanted, like in slips.items():
+        log.warning("%s has %s, which nobody calls: did you mean %s?", what, like, wanted)
     return kind
+
+
+def _slips(kind: type) -> dict[str, str]:
+    """Functions of the author's own whose names are almost those of methods that are not there, by these."""
+    names = [f"wrapper{verb}" for verb in _METHODS]
+    known = {name.lower(): name for name in names}
+    own = [name for name in dir(kind) if name not in {*names, *dir(WrapperBase), *_MISSPELT.values()}]
+    slips: dict[str, str] = {}
+    for name in own:
+        near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=_ALIKE)
+        if near and callable(inspect.getattr_static(kind, name)) and method_of(kind, known[near[0]]) is None:
+            slips[known[near[0]]] = name
+    return slips
 
 
 def _functions(module: ModuleType) -> type[Functions] | None:
@@ -148,15 +173,35 @@ def _run(path: Path) -> ModuleType:
 def explained(error: BaseException, path: Path, what: str) -> WrapperNotLoadable:
     """A user's error with the line in the user's file that it came from."""
     if isinstance(error, UsageError):
-        return WrapperNotLoadable(error.message, where=error.where or str(path), help=error.help)
-    where = str(path)
+        return WrapperNotLoadable(error.message, where=_within(path, error.where), help=error.help)
+    where, line = str(path), ""
     if isinstance(error, SyntaxError) and error.filename:
         where = f"{error.filename}:{error.lineno}"
-    else:
-        own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-        if own:
-            where = f"{path}:{own[-1].lineno}  {own[-1].line}"
-    return WrapperNotLoadable(f"{what}: {words(error)}", where=where, help=_remedy(error))
+    elif (frame := own_frame(error, str(path))) is not None:
+        line = frame.line or ""
+        where = f"{path}:{frame.lineno}  {line}".rstrip()
+    text = words(error)
+    help_text = remedies.remedy(error, text, line) or f"`athena run {path}` shows all of it"
+    return WrapperNotLoadable(f"{what}: {text}", where=where, help=help_text)
+
+
+def _within(path: Path, place: str) -> str:
+    """Where, with the file: the schema knows its class only."""
+    return f"{path}: {place}" if place.startswith("class ") else place or str(path)
+
+
+def own_frame(error: BaseException, file: str) -> traceback.FrameSummary | None:
+    """Where in the user's file an error came from: the innermost line of it; None if it was not there."""
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return own[-1] if own else None
+
+
+def own_trace(error: BaseException, file: str) -> TracebackType | None:
+    """A traceback without our own frames above the user's; whole, if the user's file is not in it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename != file:
+        trace = trace.tb_next
+    return trace or error.__traceback__
 
 
 def words(error: BaseException) -> str:
@@ -168,15 +213,3 @@ def words(error: BaseException) -> str:
     text = f"{type(error).__name__}: {said}" if said else type(error).__name__
     # A file's name may come with lone surrogates in it (PEP 383), which no message between processes can carry.
     return text.encode(errors="backslashreplace").decode()
-
-
-def _remedy(error: BaseException) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"install the package that has the module {error.name!r} into {sys.prefix}"
-    if isinstance(error, SyntaxError):
-        return "mend the line; `python -m py_compile` shows the same"
-    if isinstance(error, FileNotFoundError) and error.filename:
-        return f"make sure that {error.filename} exists; paths are best made from Path(__file__).parent"
-    if isinstance(error, SystemExit):
-        return "do not call sys.exit() while the wrapper is loaded"
-    return "the line above raised it; try `python` on the file"

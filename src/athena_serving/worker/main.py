@@ -76,7 +76,7 @@ def _serve(channel: Channel, setup: WorkerSetup, page: Page, named: Named) -> in
     try:
         adapter.init(setup.config or getattr(kind, "config", None) or {})
     except BaseException as error:  # user code: even SystemExit must be told as what it is
-        return _fail(channel, "init", load.explained(error, path, "wrapperInit failed"), error)
+        return _fail(channel, "init", load.explained(error, path, "wrapperInit failed"), error, file=str(path))
     if setup.warmup:
         _warm_up(adapter, kind, name)
     engine = Engine(adapter, page, service=name, seats=setup.seats, window=setup.window, doors=setup.doors)
@@ -110,9 +110,13 @@ def _warm_up(adapter: Adapter, kind: type, service: str) -> None:
         log.warning("the warm-up call failed: %s (serving all the same)", reply.message)
 
 
-def _fail(channel: Channel, stage: str, error: UsageError, cause: BaseException | None = None) -> int:
-    if cause is not None:
-        log.error("%s", error.message, exc_info=cause)
+def _fail(
+    channel: Channel, stage: str, error: UsageError, cause: BaseException | None = None, *, file: str = ""
+) -> int:
+    if cause is not None:  # what ends the load is the command line's to say; this is tried again, and is for the log
+        # Ours has no traceback that an author could use: wrapperInit returned a number.
+        raised = None if isinstance(cause, UsageError) else (type(cause), cause, load.own_trace(cause, file))
+        log.error("%s", error.message, exc_info=raised, extra={"fields": {"where": error.where, "help": error.help}})
     channel.send(control.encode(Failed(stage, error.message, error.where, error.help)))
     return error.exit_code
 
