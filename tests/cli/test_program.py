@@ -202,7 +202,11 @@ def test_settings_say_what_became_of_an_aiges_toml(folder: Path, capsys: pytest.
     [
         (["serv"], "no command serv", "did you mean `athena serve`?"),
         (["./ocr/wrapper.py"], "no command ./ocr/wrapper.py", "did you mean `athena serve ./ocr/wrapper.py`?"),
-        (["xyzzy"], "no command xyzzy", "commands: serve, schema, settings"),
+        (
+            ["xyzzy"],
+            "no command xyzzy",
+            "commands: new, run, serve, call, status, schema, settings, doctor, completion",
+        ),
         (["serve", "--prot", "1"], "no such option", "athena serve --help"),
         (["--prot"], "no such option", "athena --help"),
         (["serve", "--port"], "option '--port' requires an argument", "athena --help"),

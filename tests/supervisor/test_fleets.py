@@ -80,7 +80,7 @@ async def test_failed_generation_leaves_the_old_one_in_charge() -> None:
     board.ready(good)
     bad.fail("load", "no class Wrapper in wrapper.py")
     await rolling
-    assert board.fleet.note == "the reload failed, the old workers stay: no class Wrapper in wrapper.py"
+    assert board.fleet.note == "the reload failed, the old workers stay: no class Wrapper in wrapper.py; help: mend it"
     assert board.places() == old
     assert "TakeOver ocr 2" not in board.orders
 
@@ -228,3 +228,57 @@ async def test_word_of_a_worker_that_was_given_up_is_ignored() -> None:
     board.orders.clear()
     board.ready(fresh)
     assert board.orders == []
+
+
+async def test_many_reloads_asked_for_during_one_are_one_more() -> None:
+    """It starts from whatever is there then, so all of them are served."""
+    board = Board(hosted())
+    await started(board)
+    rolling = [asyncio.ensure_future(board.fleet.roll()) for _ in range(5)]
+    for number in (2, 3):
+        await settled()
+        old, fresh = board.places()
+        board.ready(fresh)
+        old.may_retire.set()
+        await settled()
+        assert board.fleet.current is not None
+        assert board.fleet.current.number == number
+    await asyncio.gather(*rolling)
+    assert len(board.places()) == 1
+
+
+async def test_long_calls_of_the_old_workers_do_not_hold_up_the_next_reload() -> None:
+    """Two generations may finish their calls while a third has the new ones."""
+    board = Board(hosted())
+    await started(board)
+    rolling = []
+    for number in (2, 3):
+        rolling.append(asyncio.ensure_future(board.fleet.roll()))
+        await settled()
+        board.ready(board.places()[-1])
+        await settled()
+        assert board.fleet.current is not None
+        assert board.fleet.current.number == number
+    assert [place.state for place in board.places()] == [State.RETIRING, State.RETIRING, State.READY]
+    for place in board.places():
+        place.may_retire.set()
+    await asyncio.gather(*rolling)
+    assert len(board.places()) == 1
+
+
+async def test_note_of_a_failed_reload_goes_when_another_takes_over() -> None:
+    """Not before: until then it is still true."""
+    board = Board(hosted())
+    await started(board)
+    for is_good in (False, True):
+        rolling = asyncio.ensure_future(board.fleet.roll())
+        await settled()
+        old, fresh = board.places()
+        if is_good:
+            assert board.fleet.note
+            old.may_retire.set()
+            board.ready(fresh)
+        else:
+            fresh.fail("load", "no class Wrapper in wrapper.py")
+        await rolling
+        assert bool(board.fleet.note) is not is_good

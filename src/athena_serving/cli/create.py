@@ -1,9 +1,12 @@
-"""A new project: the files that ASF's `aiges create` makes, and an athena.toml (wrapper.md 10)."""
+"""A new project: the files that ASF's `aiges create` makes, and an athena.toml (wrapper.md 10).
+
+`athena new` makes others, by the same steps: see `place`, `template` and `write`.
+"""
 
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -28,28 +31,54 @@ def create(name: str, folder: Path) -> list[Path]:
 
     Raises UsageError for a name that cannot be a service's, and for a place that is taken or cannot be written.
     """
+    return write(place(name, folder, said_by="flag -n", remedy="choose another -n or -p"), _contents(name))
+
+
+def place(name: str, folder: Path, *, said_by: str, remedy: str) -> Path:
+    """The folder for a new project, which is not there yet, or empty.
+
+    `said_by`: what the name was given with; `remedy`: what helps where the folder is taken. Raises UsageError for a
+    name that cannot be a service's, and for a folder with anything in it.
+    """
     if not _NAME.fullmatch(name):
-        remedy = "letters, digits, _, - and ., with a letter or digit first, 64 at most: it is a part of the URL"
-        raise UsageError(f'"{name}" cannot be the name of a service', where="flag -n", help=remedy)
+        rules = "letters, digits, _, - and ., with a letter or digit first, 64 at most: it is a part of the URL"
+        raise UsageError(f'"{name}" cannot be the name of a service', where=said_by, help=rules)
+    # Not at the top: neither --help nor Tab should wait for the server.
+    from athena_serving.supervisor.service import RESERVED  # noqa: PLC0415
+
+    if name in RESERVED:
+        raise UsageError(
+            f'"{name}" cannot be the name of a service', where=said_by, help="that path is the server's own"
+        )
     root = folder / name
     if root.exists() and not (root.is_dir() and not any(root.iterdir())):
-        raise UsageError(f"{root} is there already", where=str(root.absolute()), help="choose another -n or -p")
+        raise UsageError(f"{root} is there already", where=str(root.absolute()), help=remedy)
+    return root
+
+
+def write(root: Path, contents: Iterable[tuple[str, bytes]]) -> list[Path]:
+    """Write files, by their names below `root`; their paths, in the order of their names. Raises UsageError."""
     made = []
-    for path, content in _contents(name):
-        file = root / path
+    for name, content in contents:
+        file = root / name
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
         except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror}", where=str(file)) from error
+            raise UsageError(f"cannot write {name}: {error.strerror}", where=str(file)) from error
         made.append(file)
     return sorted(made)
 
 
+def template(path: str, name: str) -> bytes:
+    """A file of the scaffold for the project `name`; `path` is below cli/scaffold."""
+    content = resources.files("athena_serving.cli").joinpath("scaffold", *path.split("/")).read_bytes()
+    return content.replace(b"@NAME@", name.encode())  # no picture has this in it
+
+
 def _contents(name: str) -> Iterator[tuple[str, bytes]]:
-    templates = resources.files("athena_serving.cli") / "scaffold"
-    for path, template in FILES.items():
-        yield path, (templates / template).read_text(encoding="utf-8").replace("@NAME@", name).encode()
+    for path, source in FILES.items():
+        yield path, template(source, name)
     yield PICTURE, picture()
 
 

@@ -31,7 +31,11 @@ _HELP = {
 def setting_flags(command: Command) -> Command:
     """Add the flags of settings to a command; it gets them as `**words`, to hand to `load`."""
     options = [click.option(FLAGS[name], metavar=metavar, help=text) for name, (metavar, text) in _HELP.items()]
-    options.append(click.option("--config", metavar="FILE", help="Settings file. [./athena.toml, if there is one]"))
+    options.append(
+        click.option(
+            "--config", metavar="FILE", type=click.Path(), help="Settings file. [./athena.toml, if there is one]"
+        )
+    )
     options.append(
         click.option("--set", multiple=True, metavar="SECTION.KEY=VALUE", help="Any other setting; repeat as needed.")
     )

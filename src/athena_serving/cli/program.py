@@ -13,9 +13,15 @@ import click
 from athena_serving.errors import UsageError
 
 COMMANDS = {
+    "new": "athena_serving.cli.new",
+    "run": "athena_serving.cli.run",
     "serve": "athena_serving.cli.serve",
+    "call": "athena_serving.cli.call",
+    "status": "athena_serving.cli.status",
     "schema": "athena_serving.cli.schema",
     "settings": "athena_serving.cli.settings",
+    "doctor": "athena_serving.cli.doctor",
+    "completion": "athena_serving.cli.completion",
 }
 """Module of each command; it holds a click command called `command`."""
 
@@ -35,6 +41,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of this name. Raises UsageError, with the near name, if there is none."""
         if cmd_name not in COMMANDS:
+            if ctx.resilient_parsing:  # a shell that completes: our words would stand in its prompt
+                return None
             raise UsageError(f"no command {cmd_name}", help=_near_command(cmd_name, str(ctx.info_name)))
         command = importlib.import_module(COMMANDS[cmd_name]).command
         return command if isinstance(command, click.Command) else None
@@ -50,10 +58,10 @@ def _near_command(word: str, name: str) -> str:
 # \b keeps click from filling the lines.
 EXAMPLES = """\b
 Examples:
-  athena serve ./wrapper.py
-  athena serve ./ocr ./tts --port 8000 --workers 2
-  athena schema ./wrapper.py --openapi
-  athena settings ./wrapper.py"""
+  athena new ocr
+  athena run ./ocr
+  athena serve ./ocr --reload
+  athena call ocr -i image=@ocr/picture.png"""
 
 
 @click.group(

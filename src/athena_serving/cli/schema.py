@@ -16,13 +16,13 @@ from athena_serving.settings import Hosted
 # \b keeps click from filling the lines.
 EXAMPLES = """\b
 Examples:
-  athena schema > schema.json
+  athena schema > ocr.schema.json
   athena schema ./ocr --openapi
   athena schema ./wrapper.py --legacy"""
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("path", required=False)
+@click.argument("path", required=False, type=click.Path())
 @click.option("--openapi", "form", flag_value="openapi", help="Print OpenAPI 3.1, as /openapi.json has it.")
 @click.option("--legacy", "form", flag_value="legacy", help="Print the older form of ASF's Python package.")
 @flags.setting_flags

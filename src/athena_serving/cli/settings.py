@@ -36,7 +36,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @flags.setting_flags
 def command(paths: tuple[str, ...], *, as_json: bool, **words: object) -> None:

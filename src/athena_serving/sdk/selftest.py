@@ -212,7 +212,7 @@ class Trial:
         self.report = report
         self.outputs = _outputs(wrapper)
         self.params: dict[str, str] = {}
-        self.inputs: list[tuple[str, int, bytes]] = []
+        self.inputs: list[tuple[BodyField, bytes]] = []
 
     def prepare(self) -> None:
         """Take the fields' test values. Raises Stopped if the fields make no schema."""
@@ -226,9 +226,9 @@ class Trial:
         declared = document.fields(kind)
         self.params = {**document.test_params(declared), "sid": SID}
         for field in declared.inputs:
-            self.inputs.append((field.key, field.data_type, self._sample(field)))
+            self.inputs.append((field, self._sample(field)))
         self.wrapper.params_test_values.update(self.params)
-        self.wrapper.inputs_test_values.update({key: data for key, _, data in self.inputs})
+        self.wrapper.inputs_test_values.update({field.key: data for field, data in self.inputs})
 
     def _sample(self, field: BodyField) -> bytes:
         sample = field.sample(document.folder_of(type(self.wrapper)) or "")
@@ -240,7 +240,10 @@ class Trial:
 
     def request(self, status: int) -> DataListCls:
         """The inputs, as `reqData`."""
-        return DataListCls(DataListNode(key, data, type=kind, status=status) for key, kind, data in self.inputs)
+        return DataListCls(
+            DataListNode(field.key, data, type=field.data_type, status=status, desc=dict(field.attributes))
+            for field, data in self.inputs
+        )
 
     def call(self, name: str, role: str, values: dict[str, object]) -> object:
         """What a method returns. Raises Stopped if it raises."""

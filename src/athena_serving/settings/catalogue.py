@@ -43,9 +43,9 @@ LATER_KEYS = ("service.inputs", "service.parameters", "service.outputs", "server
 SEE = "`athena settings` lists what there is"
 """The help where no name is near."""
 
-FOREIGN_VARIABLES = ("ATHENA_WORKER", "ATHENA_SPAWN", "ATHENA_DEBUG")
+FOREIGN_VARIABLES = ("ATHENA_WORKER", "ATHENA_SPAWN", "ATHENA_DEBUG", "ATHENA_CALL_KEY", "ATHENA_CALL_SECRET")
 """ATHENA_ variables that are no settings: a worker's number, set for user code; the mark by which what it starts is
-found; tracebacks of the command line."""
+found; tracebacks of the command line; what `athena call` signs with."""
 
 
 @dataclass(frozen=True, slots=True)

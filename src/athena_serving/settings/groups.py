@@ -53,6 +53,10 @@ class Server:
     """Seconds that accepted calls have to finish after a stop; the rest are cancelled with a reason. Kubernetes
     kills after 30 unless told otherwise."""
 
+    reload: Switch = False
+    """Watch the files beside each wrapper, and start new workers after an edit. Off: a server for callers changes
+    when somebody says so, by SIGHUP."""
+
     def log_form(self, *, is_terminal: bool) -> Literal["human", "json"]:
         """What `log` means for a stream that is a terminal, or is not."""
         if self.log == "auto":
@@ -118,7 +122,8 @@ class Workers:
     """Calls that may wait for a seat, all workers together; 0 refuses at once, as ASF did. 256: two seconds of a
     fast model, and a wait that clients still bear."""
     window: Annotated[int, whole(low=1, high=1024)] = 32
-    """Calls sent to a worker ahead of their turn. 32 keeps a fast wrapper busy; each is a call to move if it dies."""
+    """Calls sent to a worker ahead of their turn, at least as many as it has seats. 32 keeps a fast wrapper busy; each
+    is a call to move if it dies."""
     devices: Names = ()
     """Worker i sees only card i of this list (CUDA_VISIBLE_DEVICES). Empty: every worker sees what the server sees."""
     env: Annotated[Mapping[str, str], ENTRY] = field(default_factory=dict)
@@ -154,6 +159,11 @@ class Workers:
     log_lines: Annotated[int, whole(low=0)] = 1000
     """Lines a second of a worker's own output that are kept; the rest is counted, and the count logged. 1,000:
     more than anyone reads, less than fills a disk."""
+
+    @property
+    def reach(self) -> int:
+        """Calls that a worker may have at once: its window, or its seats if these are more."""
+        return max(self.window, self.seats)
 
 
 class Remark(NamedTuple):

@@ -131,7 +131,7 @@ class Door:
                 for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
                     one.setsockopt(socket.SOL_SOCKET, option, 1 << 20)
             place.attach(self.index, (data_theirs.fileno(), side_theirs.fileno()))
-            order = Join(place.key, service, generation, seats=workers.seats, window=workers.window)
+            order = Join(place.key, service, generation, seats=workers.seats, window=workers.reach)
             self.send(order, [data.fileno(), side.fileno(), place.page_descriptor])
 
     async def retire(self, key: str) -> None:

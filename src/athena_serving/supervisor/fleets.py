@@ -8,11 +8,13 @@ to fall back on: the new one takes over with its first worker, and is tried agai
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
 from typing import Protocol
 
 from athena_serving.errors import UsageError, WrapperNotLoadable
 from athena_serving.settings import Hosted
+from athena_serving.supervisor import edits
 from athena_serving.supervisor.places import Place, State
 from athena_serving.wire.control import Install, Loaded, TakeOver, ToDoor
 
@@ -84,6 +86,9 @@ class Fleet:
         self._begun: list[Generation] = []
         self._leaving = asyncio.Event()
         self._lock = asyncio.Lock()
+        self._has_next = False
+        """Does a reload wait for the one in progress?"""
+        self._edited: set[Path] = set()
 
     def places(self) -> Iterable[Place]:
         """Every place that is not over, oldest generation first; also those that retire or were just killed."""
@@ -94,34 +99,21 @@ class Fleet:
         """Start a generation that replaces nobody; it takes over as soon as one of its workers is ready."""
         self.coming = self._begin()
 
-    async def roll(self) -> None:
-        """Replace every worker."""
+    async def roll(self, edited: Collection[Path] = ()) -> None:
+        """Replace every worker; `edited` are files that are not what they were.
+
+        Asked while one is in progress, it waits for that to be decided. However often it is asked meanwhile, there is
+        one more: it starts from whatever is there then.
+        """
+        self._edited.update(edited)
+        if self._has_next:
+            return
+        self._has_next = True
         async with self._lock:
-            if self._leaving.is_set():
-                return
-            if self.current is None:
-                self._give_up_coming()
-                self.start()
-                return
-            old, self.note = self.current, ""
-            if self.hosted.workers.replace == "stop-first":
-                await self._leave(old)
-                if not self._leaving.is_set():
-                    self.current = None
-                    self.start()
-                return
-            coming = self.coming = self._begin()
-            await asyncio.gather(*(place.settled() for place in coming.places))
-            if self._leaving.is_set():
-                return
-            if len(coming.ready()) == len(coming.places) or (coming.ready() and not old.ready()):
-                self._take_over(coming)
-                await self._leave(old)
-                return
-            failed = next(place for place in coming.places if place.state is not State.READY)
-            self.note = f"the reload failed, the old workers stay: {failed.reason}"
-            log.error("%s: %s", self.name, self.note)
-            self._give_up_coming()
+            self._has_next = False
+            old = None if self._leaving.is_set() else await self._replace()
+        if old is not None:
+            await self._leave(old)  # its calls may take long, and the next reload need not wait for them
 
     async def leave(self) -> None:
         """End every worker in order, for good."""
@@ -182,12 +174,43 @@ class Fleet:
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────
 
-    def _begin(self) -> Generation:
+    async def _replace(self) -> Generation | None:
+        """Start a generation; the one that has to leave since the new one took over, if so."""
+        old = self.current
+        if old is not None and self.hosted.workers.replace == "stop-first":
+            await self._leave(old)
+            if self._leaving.is_set():
+                return None
+            self.current = old = None
+        if old is None:
+            self._give_up_coming()
+            self.start()
+            return None
+        coming = self.coming = self._begin(is_trial=True)
+        await asyncio.gather(*(place.settled() for place in coming.places))
+        if self._leaving.is_set():
+            return None
+        if len(coming.ready()) == len(coming.places) or (coming.ready() and not old.ready()):
+            self._take_over(coming)
+            log.info("%s: reloaded", self.name, extra={"fields": {"generation": coming.number}})
+            return old
+        failed = next(place for place in coming.places if place.state is not State.READY)
+        remedy = f"; help: {failed.failure.help}" if failed.failure is not None and failed.failure.help else ""
+        self.note = f"the reload failed, the old workers stay: {failed.reason}{remedy}"
+        log.error("%s: %s", self.name, self.note)
+        self._give_up_coming()
+        return None
+
+    def _begin(self, *, is_trial: bool = False) -> Generation:
+        """Start workers; of a trial's deaths `_replace` tells, and they are nobody's news."""
+        edits.forget_compiled(self._edited)
+        self._edited.clear()
         self._count += 1
         places = [self._make(self.hosted, f"{self.name}-{i}", i) for i in range(self.hosted.workers.count)]
         generation = Generation(self._count, places)
         self._begun = [*(one for one in self._begun if not one.is_over), generation]
         for place in places:
+            place.is_trial = is_trial
             self._board.start(place.name, place)
         return generation
 
@@ -204,7 +227,9 @@ class Fleet:
         )
 
     def _take_over(self, generation: Generation) -> None:
-        self.current, self.coming = generation, None
+        self.current, self.coming, self.note = generation, None, ""
+        for place in generation.places:
+            place.is_trial = False
         self._board.tell(TakeOver(self.name, generation.number))
 
     async def _leave(self, generation: Generation) -> None:

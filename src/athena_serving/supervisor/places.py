@@ -107,6 +107,8 @@ class Place:
         self.page: Page | None = None
         self.page_descriptor = -1
         self.is_busy = False
+        self.is_trial = False
+        """Belongs to a generation that may not take over: who tries it tells of its death."""
         self._house = house
         self._doors = doors
         self._body_limit = body_limit
@@ -235,7 +237,7 @@ class Place:
         verdict = self._verdict or _verdict(end, self.failure)
         self.reason = self._death = self._say(verdict, end)
         self.last_lines = child.output.last_lines() if child.output is not None else []
-        if not self._leaving.is_set():
+        if not self._leaving.is_set() and not self.is_trial:
             log.error(
                 "%s died: %s", self.name, self.reason, extra={"fields": {"pid": child.pid, "verdict": verdict.value}}
             )
@@ -246,7 +248,7 @@ class Place:
 
     def _begin(self) -> None:
         hosted, workers = self.hosted, self.hosted.workers
-        slots = workers.window * self._doors
+        slots = workers.reach * self._doors
         self.page_descriptor = memory.anonymous("page", page.SIZE)
         self._map = mmap.mmap(self.page_descriptor, page.SIZE)
         self.page = Page(memoryview(self._map))
@@ -268,7 +270,7 @@ class Place:
             version=hosted.service.version,
             config=dict(hosted.wrapper),
             seats=workers.seats,
-            window=workers.window,
+            window=workers.reach,
             doors=self._doors,
             body_limit=self._body_limit,
             warmup=workers.warmup,

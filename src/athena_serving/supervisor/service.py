@@ -2,22 +2,22 @@
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Coroutine
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from athena_serving.errors import PortBusy, UsageError
+from athena_serving.errors import UsageError
 from athena_serving.kit import logs, processes
 from athena_serving.settings import Hosted, Serve
-from athena_serving.supervisor import categories, doors, health, metrics, sockets
+from athena_serving.supervisor import categories, doors, health, metrics, reloading, sockets
 from athena_serving.supervisor.admin import Admin, Answer, Route
 from athena_serving.supervisor.doors import Door
 from athena_serving.supervisor.fleets import Fleet
@@ -65,7 +65,10 @@ class Supervisor:
         server = self._settings.server
         processes.adopt_orphans()
         listener = sockets.listen(server.host, server.port, setting="server.port", flag="--port")
-        admin = Admin(self._admin_socket(), self._routes())
+        is_chosen = self._settings.origins.get("server.admin_port", "default") != "default"
+        admin_listener = sockets.listen_admin(server.admin_host, server.admin_port, is_chosen=is_chosen)
+        self._admin_url = sockets.url_of(admin_listener)
+        admin = Admin(admin_listener, self._routes())
         self._url = sockets.url_of(listener)
         self._watch_signals()
         self._doors = [
@@ -89,6 +92,10 @@ class Supervisor:
             self._own(f"door {door.index}", door.keep())
         for fleet in self._fleets:
             fleet.start()
+            if server.reload:
+                others = [other.hosted for other in self._fleets if other is not fleet]
+                watching = reloading.watch(fleet.hosted, others, partial(self._on_edit, fleet), stop=self._stop)
+                self._own(f"watch over {fleet.hosted.directory}", watching)
         log.info("starting", extra={"fields": {"url": self._url, "admin": self._admin_url, "pid": os.getpid()}})
         await self._stop.wait()
         for door in self._doors:
@@ -169,6 +176,13 @@ class Supervisor:
         log.info("rolling restart")
         for fleet in self._fleets:
             self._own(f"rolling restart of {fleet.name}", fleet.roll())
+
+    def _on_edit(self, fleet: Fleet, files: frozenset[Path]) -> None:
+        if not self._stop.is_set():
+            log.info(
+                "%s: edited, reloading", fleet.name, extra={"fields": {"files": ", ".join(sorted(map(str, files)))}}
+            )
+            self._own(f"reload of {fleet.name}", fleet.roll(files))
 
     def _reap_strangers(self) -> None:
         """Children that we adopted and that have died; our own are reaped by who watches them."""
@@ -354,22 +368,6 @@ class Supervisor:
         return gauges
 
     # ── the admin port ────────────────────────────────────────────────────────────────────────────
-
-    def _admin_socket(self) -> socket.socket:
-        server = self._settings.server
-        try:
-            listener = sockets.listen(
-                server.admin_host, server.admin_port, setting="server.admin_port", flag="--admin-port"
-            )
-        except PortBusy as busy:
-            cause = busy.__cause__
-            is_chosen = self._settings.origins.get("server.admin_port", "default") != "default"
-            if is_chosen or not isinstance(cause, OSError) or cause.errno != errno.EADDRINUSE:
-                raise
-            log.warning("%s; the admin port is another one", busy.message)
-            listener = sockets.listen(server.admin_host, 0, setting="server.admin_port", flag="--admin-port")
-        self._admin_url = sockets.url_of(listener)
-        return listener
 
     def _routes(self) -> dict[str, Route]:
         def health_json(*, probe: bool) -> Answer:

@@ -2,10 +2,13 @@
 
 import contextlib
 import errno
+import logging
 import socket
 from pathlib import Path
 
 from athena_serving.errors import PortBusy
+
+log = logging.getLogger("supervisor")
 
 BACKLOG = 4096
 """Connections that wait to be accepted; the kernel's own limit may be lower."""
@@ -24,6 +27,21 @@ def listen(host: str, port: int, *, setting: str, flag: str) -> socket.socket:
         raise _explained(error, host, port, setting, flag) from error
     listener.setblocking(False)
     return listener
+
+
+def listen_admin(host: str, port: int, *, is_chosen: bool) -> socket.socket:
+    """A listening socket for the admin port; where nobody chose the port and it is busy, on any other.
+
+    Raises `PortBusy`.
+    """
+    try:
+        return listen(host, port, setting="server.admin_port", flag="--admin-port")
+    except PortBusy as busy:
+        cause = busy.__cause__
+        if is_chosen or not isinstance(cause, OSError) or cause.errno != errno.EADDRINUSE:
+            raise
+        log.warning("%s; the admin port is another one", busy.message)
+        return listen(host, 0, setting="server.admin_port", flag="--admin-port")
 
 
 def url_of(listener: socket.socket) -> str:

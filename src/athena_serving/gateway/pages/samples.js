@@ -1,43 +1,72 @@
-// A request as code to copy.
+// A request as code to copy. A file in it stays a file: the code reads it from where it runs.
 
 export const LANGUAGES = { curl, Python: python, JavaScript: javascript };
 
-function curl(url, request) {
-  const body = JSON.stringify(request, null, 2).replaceAll("'", "'\\''");
-  return `curl ${shell(url)} \\\n  -H 'Content-Type: application/json' \\\n  -d '${body}'`;
+/** Data of a request that come from a file. */
+export class FileData {
+  constructor(name, blob) {
+    this.name = name;
+    this.blob = blob;
+  }
 }
 
-function shell(url) {
-  return /^[\w:/.%@-]+$/.test(url) ? url : `'${url.replaceAll("'", "'\\''")}'`;
+const hasFiles = (value) =>
+  value instanceof FileData || (value !== null && typeof value === "object" && Object.values(value).some(hasFiles));
+
+/** A value as a language writes it; `end` follows the last member of a list as well, where the language has it so. */
+function written(value, { step, end = "", words = {}, text = JSON.stringify, file }, indent = "") {
+  if (value instanceof FileData) return file(value);
+  if (typeof value === "string") return text(value);
+  if (value === null || typeof value !== "object") return words[value] ?? String(value);
+  const inner = indent + step;
+  const one = (item) => written(item, { step, end, words, text, file }, inner);
+  const isList = Array.isArray(value);
+  const parts = isList ? value.map(one) : Object.entries(value).map(([key, item]) => `${text(key)}: ${one(item)}`);
+  const [open, close] = isList ? "[]" : "{}";
+  if (!parts.length) return open + close;
+  return `${open}\n${parts.map((part) => inner + part).join(",\n")}${end}\n${indent}${close}`;
+}
+
+function curl(url, request) {
+  const head = `curl ${shell(url)} \\\n  -H 'Content-Type: application/json' \\\n  -d`;
+  if (!hasFiles(request)) return `${head} '${written(request, { step: "  " }).replaceAll("'", "'\\''")}'`;
+  // Between the two marks the shell looks into the text, for the file's sake; it shall find nothing else there.
+  const text = (words) => JSON.stringify(words).replace(/[\\$`]/g, "\\$&");
+  const file = ({ name }) => `"$(base64 < ${shell(name)} | tr -d '\\n')"`;
+  return `${head} @- <<REQUEST\n${written(request, { step: "  ", text, file })}\nREQUEST`;
+}
+
+function shell(word) {
+  return /^[\w:/.%@-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 function python(url, request) {
-  return `import requests
+  const file = ({ name }) => `data(${JSON.stringify(name)})`;
+  const words = { null: "None", true: "True", false: "False" };
+  const reads = `import base64
+from pathlib import Path
 
-request = ${literal(request, "")}
+import requests
+
+
+def data(path):
+    return base64.b64encode(Path(path).read_bytes()).decode()
+
+
+`;
+  return `${hasFiles(request) ? reads : "import requests\n\n"}request = ${written(request, { step: "    ", end: ",", words, file })}
 answer = requests.post(${JSON.stringify(url)}, json=request)
 answer.raise_for_status()
 print(answer.json()["payload"])`;
 }
 
-// JSON as Python writes it.
-function literal(value, indent) {
-  if (value === null) return "None";
-  if (value === true) return "True";
-  if (value === false) return "False";
-  if (typeof value !== "object") return JSON.stringify(value);
-  const inner = indent + "    ";
-  const isList = Array.isArray(value);
-  const parts = isList
-    ? value.map((one) => literal(one, inner))
-    : Object.entries(value).map(([key, one]) => `${JSON.stringify(key)}: ${literal(one, inner)}`);
-  const [open, close] = isList ? "[]" : "{}";
-  if (!parts.length) return open + close;
-  return `${open}\n${parts.map((part) => `${inner}${part},\n`).join("")}${indent}${close}`;
-}
-
 function javascript(url, request) {
-  return `const request = ${JSON.stringify(request, null, 2)};
+  const file = ({ name }) => `await data(${JSON.stringify(name)})`;
+  const reads = `import { readFile } from "node:fs/promises";
+
+const data = (path) => readFile(path, "base64");
+`;
+  return `${hasFiles(request) ? reads : ""}const request = ${written(request, { step: "  ", file })};
 const answer = await fetch(${JSON.stringify(url)}, {
   method: "POST",
   headers: { "Content-Type": "application/json" },
@@ -50,7 +79,7 @@ const TOKENS = new RegExp(
   [
     /("(?:[^"\\]|\\.)*"(?=\s*:))/, // a name
     /("(?:[^"\\]|\\.)*"|'[^'\n]*')/, // a text
-    /\b(import|const|await|true|false|null|True|False|None|curl)\b/,
+    /\b(import|from|def|return|const|await|true|false|null|True|False|None|curl)\b/,
     /((?<=[\s:[(,])-?\d[\d.eE+-]*(?=[\s,\]})]|$))/, // a number
   ].map((one) => one.source).join("|"),
   "g",

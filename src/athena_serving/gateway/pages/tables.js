@@ -1,19 +1,7 @@
 // Schemas as tables: name, type, values, default.
 
+import { chip, code, el, said } from "./nodes.js";
 import { maybe, own } from "./words.js";
-
-/** An element. Children are nodes or text, never markup: nothing that a service says can become an element. */
-export function el(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
-  }
-  element.append(...children.flat(Infinity).filter(Boolean));
-  return element;
-}
-
-export const code = (text, kind) => el("code", { class: kind }, text);
-const chip = (value) => code(JSON.stringify(value), "chip");
 
 /** The members of an object schema: a row each, members of members too. `first` are names to begin with. */
 export function members(schema, { first = [], marks = {}, skip = () => false } = {}) {
@@ -37,7 +25,7 @@ function table(rows) {
 
 /** A table with these heads; it scrolls by itself where the window is narrow. */
 export function grid(heads, rows) {
-  const head = el("tr", {}, heads.map((one) => el("th", { scope: "col" }, own(one))));
+  const head = el("tr", {}, heads.map((one) => said(one, "th", { scope: "col" })));
   return el("div", { class: "table" }, el("table", {}, el("thead", {}, head), el("tbody", {}, rows)));
 }
 
@@ -67,7 +55,7 @@ function typeOf(node) {
 }
 
 /** What a value may be, as chips and ranges. */
-function valuesOf(node) {
+export function valuesOf(node) {
   const parts = [];
   const chips = (values) => values.filter((value) => value !== null).map(chip);
   if ("const" in node) parts.push(...chips([node.const]));

@@ -1,0 +1,227 @@
+// The form of one service, made from the schema of its request: what is in it becomes a request, and what the server
+// finds wrong with the request is shown at the place it came from.
+
+import { api, dataOf, headerOf, membersOf, requestExample, requestOf, wishOf } from "./api.js";
+import { Unfit, controlOf, fileControl, textControl } from "./controls.js";
+import { code, el, live, said } from "./nodes.js";
+import { FileData } from "./samples.js";
+import { valuesOf } from "./tables.js";
+import { maybe, own } from "./words.js";
+
+let count = 0; // of fields on the page, for their ids
+
+/** One place of the request with its control, and a line for what is wrong with it. */
+class Field {
+  constructor(path, control, { node = {}, isRequired = false, isWide = false } = {}) {
+    this.path = path;
+    this.control = control;
+    const id = control.element.id;
+    this.wrong = el("p", { class: "wrong", id: `${id}-wrong`, hidden: true });
+    const hint = hintOf(node, `${id}-hint`);
+    control.element.setAttribute("aria-describedby", [`${id}-wrong`, hint && hint.id].filter(Boolean).join(" "));
+    if (isRequired) control.element.setAttribute("aria-required", "true");
+    const label = el("label", { for: id }, code(path.at(-1)), isRequired && said("required", "span", { class: "mark" }));
+    const isTick = control.element.type === "checkbox";
+    const parts = isTick ? [el("div", { class: "tick" }, control.element, label)] : [label, control.whole ?? control.element];
+    this.element = el("div", { class: isWide ? "field wide" : "field" }, parts, this.wrong, hint);
+  }
+
+  get pointer() {
+    return this.path.map((step) => `/${step.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+  }
+
+  /** Show what is wrong; undefined for nothing. */
+  mark(draw) {
+    const { element } = this.control;
+    this.wrong.hidden = draw === undefined;
+    if (draw === undefined) return element.removeAttribute("aria-invalid");
+    live(this.wrong, draw);
+    element.setAttribute("aria-invalid", "true");
+    for (let one = this.element.closest("details"); one; one = one.parentElement.closest("details")) one.open = true;
+  }
+}
+
+function hintOf(node, id) {
+  const words = [node.title, node.description].filter(Boolean);
+  const rule = node.enum || node.type === "boolean" ? {} : { ...node, examples: undefined };
+  const draw = () => [words.map((one, index) => [index > 0 && " · ", maybe(one)]), words.length > 0 && " ", valuesOf(rule)];
+  const hint = live(el("p", { class: "hint", id }), draw);
+  return hint.textContent.trim() ? hint : null;
+}
+
+// ── the request ───────────────────────────────────────────────────────────────────────────────────
+
+/** The form; `request`, `mark`, `clear` and `pictures` are what others need of it. */
+export class Form {
+  constructor({ name, operation }) {
+    this.fields = [];
+    this.operation = operation;
+    this.example = requestExample(operation) ?? {};
+    const button = said("Call", "button", { type: "submit", class: "call" });
+    this.button = button;
+    this.element = el("form", { class: "form", novalidate: true, "aria-label": name },
+      this.inputs(), this.parameters(), this.header(), this.wishes(), el("div", { class: "actions" }, button, el("kbd", {}, "Ctrl ⏎")));
+    this.element.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.element.requestSubmit();
+    });
+  }
+
+  /** The request as it stands in the form, and the fields whose content cannot be sent. */
+  request() {
+    const request = {};
+    const unfit = [];
+    for (const field of this.fields) {
+      try {
+        put(request, field.path, field.control.read());
+      } catch (error) {
+        if (!(error instanceof Unfit)) throw error;
+        unfit.push([field, error.message]);
+      }
+    }
+    return { request, unfit };
+  }
+
+  /** Show the server's verdict, [{pointer, message}]; returns what belongs to no field. */
+  mark(errors) {
+    const rest = [];
+    for (const { pointer, message } of errors) {
+      const field = this.at(pointer);
+      if (field) field.mark(() => message);
+      else rest.push({ pointer, message });
+    }
+    this.fields.find((one) => !one.wrong.hidden)?.control.element.focus();
+    return rest;
+  }
+
+  /** The field at the place; a value inside a field is that field's. */
+  at(pointer) {
+    return this.fields.find((one) => pointer === one.pointer || pointer.startsWith(`${one.pointer}/`));
+  }
+
+  clear() {
+    this.fields.forEach((one) => one.mark(undefined));
+  }
+
+  /** The pictures that are sent. */
+  pictures() {
+    return this.fields.filter(({ control, path }) => path.at(-1) === "image" && control.file?.()).map((one) => one.control.file());
+  }
+
+  // ── its parts ─────────────────────────────────────────────────────────────────────────────────────
+
+  add(field) {
+    this.fields.push(field);
+    return field.element;
+  }
+
+  /** Fields for the members of an object, those of objects inside too. */
+  members(block, path, { skip = () => false, start = {} } = {}) {
+    return membersOf(block).filter(([name, node]) => !skip(name, node)).map(([name, node]) => {
+      const isRequired = (block.required ?? []).includes(name);
+      const below = [...path, name];
+      if (node.properties) return group(code(below.slice(2).join(".")), this.members(node, below, { start: start[name] }));
+      const control = controlOf(node, { id: nextId(), isRequired, start: isRequired ? start[name] : node.default });
+      return this.add(new Field(below, control, { node, isRequired }));
+    });
+  }
+
+  inputs() {
+    const blocks = membersOf(requestOf(this.operation).properties?.payload);
+    return blocks.map(([key, block]) => group([said("Input"), " ", code(key)], this.input(key, block)));
+  }
+
+  input(key, block) {
+    const kind = dataOf(block);
+    const path = ["payload", key];
+    const attributes = this.members(block, path, { skip: (name) => name === kind });
+    const encoding = this.at(`/payload/${key}/encoding`)?.control.element;
+    const format = this.at(`/payload/${key}/format`)?.control;
+    const control = kind === "text"
+      ? textControl({ id: nextId(), start: format?.read() === "json" ? "" : this.text(key), isJson: () => format?.read() === "json" })
+      : fileControl({ id: nextId(), kind, onChoice: (file) => encoding && chooseByName(encoding, file) });
+    const isRequired = (block.required ?? []).includes(kind);
+    const field = kind && this.add(new Field([...path, kind], control, { isRequired, isWide: true }));
+    return [field, attributes.length > 0 && folded([said("Attributes"), " ", code(key)], attributes)];
+  }
+
+  /** The text of the example, so that a first call needs no more than a click. */
+  text(key) {
+    const sample = this.example.payload?.[key]?.text;
+    return sample === undefined ? "" : new TextDecoder().decode(Uint8Array.from(atob(sample), (one) => one.charCodeAt(0)));
+  }
+
+  parameters() {
+    const isWish = wishOf(this.operation);
+    return membersOf(requestOf(this.operation).properties?.parameter).map(([key, block]) => {
+      const fields = this.members(block, ["parameter", key], { skip: isWish, start: this.example.parameter?.[key] });
+      return fields.length > 0 && group(said("Parameters"), fields);
+    });
+  }
+
+  header() {
+    const { header, names, ways, isFirst } = headerOf(this.operation);
+    const start = this.example.header ?? {};
+    const isShown = (name) => name === ways[0] || (isFirst(name) && !ways.includes(name));
+    const needed = { ...header, required: [...(header.required ?? []), ...ways.slice(0, 1)] };
+    const first = this.members(needed, ["header"], { start, skip: (name) => !isShown(name) });
+    const rest = this.members(header, ["header"], { skip: isShown });
+    const count = names.filter((name) => !isShown(name)).length;
+    return group(said("Header"), first, rest.length > 0 && folded(live(el("span"), () => `${count} ${own("more fields")}`), rest));
+  }
+
+  wishes() {
+    const isWish = wishOf(this.operation);
+    const blocks = membersOf(requestOf(this.operation).properties?.parameter);
+    return blocks.flatMap(([key, block]) => membersOf(block).filter(([name, node]) => isWish(name, node)).map(([name, node]) =>
+      folded([said("What you may ask of output"), " ", code(name)], this.members(withoutDefaults(node), ["parameter", key, name]))));
+  }
+}
+
+const nextId = () => `field-${++count}`;
+const group = (title, ...content) => el("fieldset", {}, el("legend", {}, title), el("div", { class: "fields" }, content));
+const folded = (title, content) => el("details", {}, el("summary", {}, title), el("div", { class: "fields" }, content));
+
+/** Wishes have defaults that the server fills in; sent, they would only hide the one that was meant. */
+function withoutDefaults(node) {
+  const members = membersOf(node).map(([name, one]) => [name, { ...one, default: undefined }]);
+  return { ...node, properties: Object.fromEntries(members) };
+}
+
+function put(request, path, value) {
+  if (value === undefined) return;
+  const last = path.length - 1;
+  path.slice(0, last).reduce((node, step) => (node[step] ??= {}), request)[path[last]] = value;
+}
+
+/** picture.png says its encoding. */
+function chooseByName(select, file) {
+  const ending = file?.name.split(".").at(-1).toLowerCase();
+  const option = [...select.options ?? []].find((one) => one.value !== "" && one.textContent === ending);
+  if (option) select.value = option.value;
+}
+
+// ── on its way ────────────────────────────────────────────────────────────────────────────────────
+
+/** The request with the content of its files, in base64. */
+export async function filled(value) {
+  if (value instanceof FileData) return base64(value.blob);
+  if (value === null || typeof value !== "object") return value;
+  if (Array.isArray(value)) return value;
+  const members = Object.entries(value).map(async ([key, one]) => [key, await filled(one)]);
+  return Object.fromEntries(await Promise.all(members));
+}
+
+function base64(blob) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(blob);
+  });
+}
+
+/** The most bytes that a body may have, as the document says; Infinity where it does not. */
+export function bodyLimit() {
+  const found = /A body may have (\d+) bytes\./.exec(api.info.description ?? "");
+  return found ? Number(found[1]) : Infinity;
+}
