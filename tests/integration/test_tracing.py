@@ -164,3 +164,19 @@ def test_access_log_can_be_turned_off(tmp_path: Path) -> None:
         server.stop()
         assert server.log("stopped")
         assert not [line for line in server.log() if line.get("logger") == "access"]
+
+
+# ── Server-Timing ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_stages_are_told_to_who_asks(actor: Server) -> None:
+    """By `X-Athena-Timing`, and only then; milliseconds of each stage, and their total."""
+    assert "server-timing" not in post(actor).headers
+    told = post(actor, X_Athena_Timing="1").headers["server-timing"]
+    found = dict(re.findall(r"(\w+);dur=([\d.]+)", told))
+    assert list(found) == ["read", "decode", "wait", "user", "encode", "total"]
+    *stages, total = map(float, found.values())
+    assert sum(stages) == pytest.approx(total, abs=0.1)
+    assert (
+        "server-timing" in post(actor, "raise no", X_Athena_Timing="1").headers
+    )  # user code took its time all the same
