@@ -84,6 +84,12 @@ def test_last_part_of_the_path_names_the_service(actor: Server, path: str) -> No
     assert text_of(answer.json()) == "hi"
 
 
+def test_root_is_the_page_unless_the_query_names_a_service(actor: Server) -> None:
+    """GET / is for people; with `serviceId` it is a call, here one that is no JSON."""
+    assert actor.get("/").headers["content-type"].startswith("text/html")
+    assert actor.get("/?serviceId=actor").json() == {"message": "content-type must be application/json"}
+
+
 def test_unknown_service_is_told_what_there_is(actor: Server) -> None:
     """404 with the list of services, whatever the method."""
     for method in ("GET", "POST"):

@@ -54,7 +54,7 @@ def test_words_of_an_error_have_their_remedy(error: BaseException, expected: str
     ("name", "expected"),
     [
         ("cv2", f"{sys.executable} -m pip install opencv-python-headless"),
-        ("PIL.Image", f"{sys.executable} -m pip install pillow"),
+        ("sklearn.svm", f"{sys.executable} -m pip install scikit-learn"),
         ("distutils.core", f"Python {platform.python_version()} has no distutils any more: install setuptools"),
         ("pytest.models", f"pytest is {pytest.__file__}, which has no pytest.models"),
     ],

@@ -74,9 +74,9 @@ class Application:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008, "reason": "no service here speaks WebSocket yet"})
             return
-        path: str = scope["path"]
-        is_ours = path.startswith("/monitor/") and scope["method"] == "GET"  # whatever its last part names
-        service = None if is_ours else self._services.find(path, scope["query_string"], scope["headers"])
+        service = None
+        if not _is_ours(scope):
+            service = self._services.find(scope["path"], scope["query_string"], scope["headers"])
         if service is None:
             await self._probes.answer(scope, send, self._services)
             return
@@ -226,6 +226,14 @@ class Application:
         exchange.service.meter.ended(exchange, now)
         if self._access.is_on:
             self._access.write(exchange.entry(now))
+
+
+def _is_ours(scope: Scope) -> bool:
+    """Is it the page or the monitoring, whatever a path's last part names and whatever route a schema has?"""
+    if scope["method"] not in ("GET", "HEAD"):  # as most calls are
+        return False
+    path: str = scope["path"]
+    return path.startswith("/monitor/") or (path == "/" and b"serviceId=" not in scope["query_string"])
 
 
 def _ready(service: Service) -> Generation:

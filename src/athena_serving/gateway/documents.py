@@ -1,8 +1,8 @@
-"""How the services are called: `/openapi.json` for programs, `/docs` for people.
+"""How the services are called: `/openapi.json` for programs, `/docs` for people who read, `/` for those who try.
 
-The page is ours and stands beside this module: it reads `/openapi.json` and needs nothing from elsewhere
-(docs/decisions/0010). It may run its own script and style and ask its own server, no more, so that whatever a service's
-author writes into a title stays text.
+The pages are ours and stand beside this module: they read `/openapi.json` and need nothing from elsewhere
+(docs/decisions/0010). They may run their own script and style and ask their own server, no more, so that whatever a
+service's author writes into a title stays text.
 """
 
 import functools
@@ -23,23 +23,30 @@ Answer = tuple[int, Headers, bytes]
 
 _PAGES: Final = Path(__file__).with_name("pages")
 _SCRIPT, _STYLE = b"text/javascript; charset=utf-8", b"text/css; charset=utf-8"
-_ASSETS: Final = {
-    "/docs": ("docs.html", b"text/html; charset=utf-8"),
-    "/docs/style.css": ("style.css", _STYLE),
-    "/docs/page.js": ("page.js", _SCRIPT),
-    "/docs/tables.js": ("tables.js", _SCRIPT),
-    "/docs/samples.js": ("samples.js", _SCRIPT),
-    "/docs/words.js": ("words.js", _SCRIPT),
-    "/docs/icon.svg": ("icon.svg", b"image/svg+xml"),
-}
-"""The page's files by path: what is not here is not served."""
-
-_POLICY: Final = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+_HTML: Final = b"text/html; charset=utf-8"
+_SCRIPTS: Final = (
+    *("answer", "api", "boxes", "codes", "controls", "data", "form", "home", "nodes"),
+    *("page", "picture", "samples", "shell", "tables", "timing", "words"),
 )
+_STYLES: Final = ("home", "style")
+_ASSETS: Final = {
+    "/": ("home.html", _HTML),
+    "/docs": ("docs.html", _HTML),
+    "/docs/icon.svg": ("icon.svg", b"image/svg+xml"),
+    **{f"/docs/{name}.css": (f"{name}.css", _STYLE) for name in _STYLES},
+    **{f"/docs/{name}.js": (f"{name}.js", _SCRIPT) for name in _SCRIPTS},
+}
+"""The pages' files by path: what is not here is not served."""
+
+_RULES: Final = (
+    *("default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "base-uri 'none'"),
+    *("form-action 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'"),
+)
+_POLICY: Final = "; ".join([*_RULES, "img-src 'self'"]).encode()
+_HOME_POLICY: Final = "; ".join([*_RULES, "img-src 'self' blob:", "media-src blob:"]).encode()
+"""The page at `/` also shows what the caller has chosen and the service has answered; blobs are made by its script."""
+
 _SAFE: Final = [
-    (b"content-security-policy", _POLICY),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-cache"),  # keep it, and ask each time whether it is still right
@@ -65,7 +72,7 @@ class Documents:
 
     def find(self, path: str, headers: Iterable[tuple[bytes, bytes]], services: Services) -> Answer | None:
         """The answer to a GET; None if this path is not ours."""
-        if path == "/docs/":  # the page's own links are relative to /docs, so that it works behind a prefix
+        if path == "/docs/":  # the page's links are relative to /docs, so that it works behind a prefix
             return 308, [(b"location", b"../docs")], b""
         if path == "/openapi.json":
             document = self._of(services)
@@ -73,7 +80,8 @@ class Documents:
             document = _asset(path)
         else:
             return None
-        said = [*_SAFE, (b"etag", document.etag)]
+        policy = _HOME_POLICY if path == "/" else _POLICY
+        said = [(b"content-security-policy", policy), *_SAFE, (b"etag", document.etag)]
         if _has(headers, document.etag):
             return 304, said, b""
         return 200, [(b"content-type", document.kind), *said], document.body

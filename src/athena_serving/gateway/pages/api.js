@@ -60,4 +60,4 @@ export function wishOf(operation) {
 }
 
 /** The member of an input's block that has the data: its name says the kind, `text`, `image`, … */
-export const dataOf = (block) => membersOf(block).find(([, node]) => node.contentEncoding)?.[0];
+export const dataKeyOf = (block) => membersOf(block).find(([, node]) => node.contentEncoding)?.[0];

@@ -18,7 +18,7 @@ const typesOf = (node) => [node.type ?? []].flat().filter((name) => name !== "nu
 export function controlOf(node, { id, isRequired = false, start = node.default }) {
   const types = typesOf(node);
   if (node.enum || "const" in node) return choice(node.enum ?? [node.const], { id, isRequired, start });
-  if (types.includes("boolean")) return checkbox(node, { id, isRequired, start });
+  if (types.includes("boolean")) return checkbox({ id, isRequired, start });
   if (types.includes("integer") || types.includes("number")) return number(node, { id, start });
   if (types.includes("array") || types.includes("object")) return json({ id, start });
   return line({ id, start });
@@ -33,9 +33,9 @@ function choice(values, { id, isRequired, start }) {
 }
 
 /** Not sent as long as nobody has touched it, since no tick and no answer look the same. */
-function checkbox(node, { id, isRequired, start }) {
+function checkbox({ id, isRequired, start }) {
   const element = el("input", { id, type: "checkbox", checked: start === true });
-  let isTouched = isRequired || node.default === undefined && start === true;
+  let isTouched = isRequired;
   element.addEventListener("change", () => (isTouched = true));
   return { element, read: () => (isTouched ? element.checked : undefined) };
 }

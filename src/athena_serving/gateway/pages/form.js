@@ -1,7 +1,7 @@
 // The form of one service, made from the schema of its request: what is in it becomes a request, and what the server
 // finds wrong with the request is shown at the place it came from.
 
-import { api, dataOf, headerOf, membersOf, requestExample, requestOf, wishOf } from "./api.js";
+import { dataKeyOf, headerOf, membersOf, requestExample, requestOf, wishOf } from "./api.js";
 import { Unfit, controlOf, fileControl, textControl } from "./controls.js";
 import { code, el, live, said } from "./nodes.js";
 import { FileData } from "./samples.js";
@@ -17,7 +17,7 @@ class Field {
     this.control = control;
     const id = control.element.id;
     this.wrong = el("p", { class: "wrong", id: `${id}-wrong`, hidden: true });
-    const hint = hintOf(node, `${id}-hint`);
+    const hint = hintOf(node, path.at(-1), `${id}-hint`);
     control.element.setAttribute("aria-describedby", [`${id}-wrong`, hint && hint.id].filter(Boolean).join(" "));
     if (isRequired) control.element.setAttribute("aria-required", "true");
     const label = el("label", { for: id }, code(path.at(-1)), isRequired && said("required", "span", { class: "mark" }));
@@ -41,10 +41,14 @@ class Field {
   }
 }
 
-function hintOf(node, id) {
-  const words = [node.title, node.description].filter(Boolean);
-  const rule = node.enum || node.type === "boolean" ? {} : { ...node, examples: undefined };
-  const draw = () => [words.map((one, index) => [index > 0 && " · ", maybe(one)]), words.length > 0 && " ", valuesOf(rule)];
+/** What the author says of it, and what it may be; nothing that the control or the label shows anyway. */
+function hintOf(node, name, id) {
+  const title = node.title?.toLowerCase() === name.toLowerCase() ? undefined : node.title;
+  const rule = node.enum ? {} : { ...node, examples: undefined };
+  const draw = () => {
+    const words = [title, node.description && maybe(node.description)].filter(Boolean).join(" · ");
+    return [words, words && " ", valuesOf(rule)];
+  };
   const hint = live(el("p", { class: "hint", id }), draw);
   return hint.textContent.trim() ? hint : null;
 }
@@ -68,17 +72,18 @@ export class Form {
 
   /** The request as it stands in the form, and the fields whose content cannot be sent. */
   request() {
-    const request = {};
+    const parts = {};
     const unfit = [];
     for (const field of this.fields) {
       try {
-        put(request, field.path, field.control.read());
+        put(parts, field.path, field.control.read());
       } catch (error) {
         if (!(error instanceof Unfit)) throw error;
         unfit.push([field, error.message]);
       }
     }
-    return { request, unfit };
+    const { header, parameter, payload } = parts;
+    return { request: { header, ...(parameter && { parameter }), ...(payload && { payload }) }, unfit };
   }
 
   /** Show the server's verdict, [{pointer, message}]; returns what belongs to no field. */
@@ -131,7 +136,7 @@ export class Form {
   }
 
   input(key, block) {
-    const kind = dataOf(block);
+    const kind = dataKeyOf(block);
     const path = ["payload", key];
     const attributes = this.members(block, path, { skip: (name) => name === kind });
     const encoding = this.at(`/payload/${key}/encoding`)?.control.element;
@@ -218,10 +223,4 @@ function base64(blob) {
     reader.onerror = () => reject(reader.error);
     reader.readAsDataURL(blob);
   });
-}
-
-/** The most bytes that a body may have, as the document says; Infinity where it does not. */
-export function bodyLimit() {
-  const found = /A body may have (\d+) bytes\./.exec(api.info.description ?? "");
-  return found ? Number(found[1]) : Infinity;
 }

@@ -21,14 +21,13 @@ export function parse(header) {
 /** A bar and its legend; nothing if the server measured nothing. `elapsed` is what the browser waited, in ms. */
 export function timingBar(header, elapsed) {
   const metrics = parse(header);
-  const known = Object.keys(STAGES).filter((name) => name in metrics);
-  if (!known.length) return null;
-  const rest = Math.max(0, elapsed - (metrics.total ?? 0));
-  const stages = [...known.map((name) => [name, STAGES[name], metrics[name]]), ["way", "network and browser", rest]];
+  const stages = Object.entries(STAGES).filter(([name]) => name in metrics).map(([name, words]) => [name, words, metrics[name]]);
+  if (!stages.length) return null;
   const whole = stages.reduce((sum, [, , value]) => sum + value, 0) || 1;
   const bar = el("div", { class: "stages", "aria-hidden": "true" }, stages.map(([name, , value]) => piece(name, value / whole)));
-  const lines = stages.map(([name, words, value]) => legend(name, words, value));
-  return el("div", { class: "timing" }, bar, el("ul", { class: "legend" }, lines));
+  const lines = stages.map((one) => legend(...one));
+  const rest = el("li", {}, said("network and browser"), el("b", {}, milliseconds(Math.max(0, elapsed - (metrics.total ?? whole)))));
+  return el("div", { class: "timing" }, bar, el("ul", { class: "legend" }, lines, rest));
 }
 
 function piece(name, part) {
