@@ -7,12 +7,8 @@ A tab fails the test if the page writes an error to its console, raises one, or 
 Chromium writes one for each answer of 400 and more: a test that means to get such says `is_refused=True`.
 """
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -20,9 +16,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Route, sync_playwright
 
-CHROMIUM: Final = Path("/usr/bin/chromium")
+from tests import debian
+
 TIMEOUT: Final = 10_000  # milliseconds that the page may take for anything
-INSTALL_TIMEOUT: Final = 300  # seconds
 FLAGS: Final = [
     "--no-sandbox",  # which Chromium does not have for root
     "--disable-gpu",
@@ -34,17 +30,6 @@ FLAGS: Final = [
 ]
 
 
-def executable() -> Path:
-    """The system's Chromium, installed if this is root on Debian; skips the test where there is none."""
-    apt = shutil.which("apt-get")
-    if not CHROMIUM.exists() and apt and os.geteuid() == 0:
-        environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run([apt, "install", "-y", "chromium"], env=environ, timeout=INSTALL_TIMEOUT, check=False)
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no {CHROMIUM}: apt-get install chromium")
-    return CHROMIUM
-
-
 class Chromium:
     """One browser for the tests of a module; each tab has a profile of its own."""
 
@@ -53,7 +38,7 @@ class Chromium:
         self._browser: Browser | None = None
 
     def __enter__(self) -> Self:
-        path = executable()
+        path = debian.program("chromium", "chromium")
         self._playwright = sync_playwright().start()
         self._browser = self._playwright.chromium.launch(executable_path=path, args=FLAGS)
         return self
