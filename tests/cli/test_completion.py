@@ -1,7 +1,6 @@
 """`athena completion`: a real bash, with the script, is asked what Tab would offer."""
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from athena_serving import cli
 from athena_serving.cli.completion import SHELLS
 from athena_serving.cli.program import COMMANDS
+from tests import debian
 from tests.serving import ATHENA
 
 ASK = """
@@ -24,8 +24,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 
 def offered(folder: Path, words: str) -> list[str]:
     """What bash would offer after these words; the last may be empty."""
-    if shutil.which("bash") is None:
-        pytest.skip("there is no bash here")
+    debian.program("bash", "bash")
     environ = {**os.environ, "PATH": f"{ATHENA.parent}:{os.environ['PATH']}"}
     command = ["bash", "--norc", "-c", ASK.format(words=words)]
     result = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=60, check=False)

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import runpy
-import shutil
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ import pytest
 from athena_serving import cli
 from athena_serving.cli.new import PLANNED, TEMPLATES
 from athena_serving.settings.catalogue import CATALOGUE
+from tests import debian
 from tests.serving import ATHENA, Server
 
 NAME = "night-1"
@@ -140,8 +140,7 @@ def test_project_is_typed(project: Path, tmp_path_factory: pytest.TempPathFactor
 
 def test_project_is_served_and_answers_its_readme(project: Path, kind: str, tmp_path: Path) -> None:
     """The calls of README.md, by curl and by `athena call`, are answered; the warm-up was as well."""
-    if shutil.which("curl") is None:
-        pytest.skip("there is no curl here")
+    debian.program("curl", "curl")
     text = (project / "README.md").read_text(encoding="utf-8")
     shown = re.search(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     called = re.search(r"^    athena (call .*)$", text, re.MULTILINE)

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,6 +11,7 @@ import pytest
 
 from athena_serving.cli import aiges, create, pack
 from athena_serving.errors import UsageError
+from tests import debian
 from tests.serving import Server
 
 ASF_FILES = {"Dockerfile", "README.md", "requirements.txt", "wrapper/wrapper.py", "wrapper/test_data/test.png"}
@@ -67,8 +67,7 @@ def test_line_43_project_passes_its_own_self_test(project: Path) -> None:
 
 def test_project_is_served_and_answers_its_readme(project: Path, tmp_path: Path) -> None:
     """The call that README.md shows is answered with what wrapper.py makes of it; a wrong picture with its words."""
-    if shutil.which("curl") is None:
-        pytest.skip("there is no curl here")
+    debian.program("curl", "curl")
     shown = re.search(r"^```sh\n(.*?)^```$", (project / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     assert shown is not None
     with Server(tmp_path, project / "wrapper") as server:

@@ -4,13 +4,13 @@ import ast
 import json
 import re
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from tests import debian
 from tests.serving import Json, Server
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
@@ -49,8 +49,7 @@ def curl(command: str, url: str) -> Json:
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_wrapper_of_the_page_answers_its_request(framework: str, tmp_path: Path) -> None:
     """The page's wrapper.py, with its athena.toml, answers the page's curl as the page says, but for the sid."""
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
+    debian.program("curl", "curl")
     text = page(framework)
     (tmp_path / "wrapper.py").write_text(block(text, "python"), encoding="utf-8")
     (tmp_path / "athena.toml").write_text(block(text, "toml"), encoding="utf-8")

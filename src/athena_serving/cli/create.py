@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from athena_serving.errors import UsageError
+from athena_serving.wire import meta
 
 FILES: Final = {
     "Dockerfile": "Dockerfile",
@@ -43,10 +44,7 @@ def place(name: str, folder: Path, *, said_by: str, remedy: str) -> Path:
     if not _NAME.fullmatch(name):
         rules = "letters, digits, _, - and ., with a letter or digit first, 64 at most: it is a part of the URL"
         raise UsageError(f'"{name}" cannot be the name of a service', where=said_by, help=rules)
-    # Not at the top: neither --help nor Tab should wait for the server.
-    from athena_serving.supervisor.service import RESERVED  # noqa: PLC0415
-
-    if name in RESERVED:
+    if name in meta.RESERVED:
         raise UsageError(
             f'"{name}" cannot be the name of a service', where=said_by, help="that path is the server's own"
         )

@@ -23,13 +23,10 @@ from athena_serving.supervisor.doors import Door
 from athena_serving.supervisor.fleets import Fleet
 from athena_serving.supervisor.metrics import Totals
 from athena_serving.supervisor.places import Place, State, Verdict
-from athena_serving.wire import control
+from athena_serving.wire import control, meta
 from athena_serving.wire.control import Divide, Groups, Health, Loaded, Retreat
 
 log = logging.getLogger("supervisor")
-
-RESERVED = frozenset({"livez", "readyz", "healthz", "metrics", "docs", "openapi.json", "monitor", ""})
-"""Names that no service can have, since these paths are the door's own."""
 
 
 def run(settings: Serve) -> int:
@@ -383,7 +380,7 @@ class Supervisor:
 
 
 def _refuse_reserved(name: str, where: str) -> None:
-    if name in RESERVED:
+    if name in meta.RESERVED:
         raise UsageError(
             f"a service cannot be called {name!r}: that path is the server's own",
             where=where,

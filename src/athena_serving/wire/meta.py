@@ -12,6 +12,9 @@ from athena_serving.errors import UsageError
 Node = Mapping[str, object]
 """A piece of a schema document."""
 
+RESERVED = frozenset({"livez", "readyz", "healthz", "metrics", "docs", "openapi.json", "monitor", ""})
+"""Names that no service can have, since these paths are the server's own."""
+
 _LONGEST_SUB = 16
 
 
