@@ -334,6 +334,14 @@ class Server:
         """Its log so far, lines that contain `message`; a line that is not JSON is `{"message": line}`."""
         return [line for line in map(_parsed, self.log_text().splitlines()) if message in str(line.get("message"))]
 
+    def logged(self, message: str, **fields: object) -> Json:
+        """The last line of its log with `message` and `fields`, once it is there: workers speak through a pipe."""
+
+        def matching() -> list[Json]:
+            return [line for line in self.log(message) if fields.items() <= line.items()]
+
+        return eventually(matching, what=f"the log line {message!r}")[-1]
+
 
 def parse_metrics(text: str) -> dict[str, float]:
     """Prometheus text, as its own parser reads it."""

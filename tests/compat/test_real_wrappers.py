@@ -118,28 +118,28 @@ def test_wrapper_answers_as_it_always_did(field: Server, name: str, index: int) 
 
 def test_init_that_raised_was_explained_and_tried_again(field: Server) -> None:
     """The wrapper that raises the first time is served now; its first words are in the log."""
-    assert field.log("wrapperInit failed: RuntimeError: the card is not free yet")
+    assert field.logged("wrapperInit failed: RuntimeError: the card is not free yet")
     assert field.health()["services"]["fails_once"]["workers"][0]["state"] == "ready"
 
 
 def test_init_that_returned_nothing_was_warned_of(field: Server) -> None:
     """None counts as 0, and the log says so, by worker."""
-    warned = {line["worker"] for line in field.log("wrapperInit returned None")}
-    assert warned == {"psr_id-0", "raises-0"}
+    for worker in ("psr_id-0", "raises-0"):
+        assert field.logged("wrapperInit returned None", worker=worker)
+    assert {line["worker"] for line in field.log("wrapperInit returned None")} == {"psr_id-0", "raises-0"}
 
 
 def test_inputs_can_be_printed(field: Server) -> None:
     """What 47 of 55 published wrappers log: the list of inputs, without their bytes."""
     assert field.call("bare_except", "private words")[0] == 200
-    (*_, line) = field.log("got reqdata")
-    assert line["message"] == "got reqdata , [DataListNode(key='data', len=13, type=0, status=3)]"
+    line = field.logged("got reqdata , [DataListNode(key='data', len=13, type=0, status=3)]")
     assert line["worker"] == "bare_except-0"
 
 
 def test_errors_stand_in_the_log_with_their_place(field: Server) -> None:
     """The line of the author's file, and the sid that the caller was told."""
     sid = field.call("raises", "raise")[1]["header"]["sid"]
-    (line,) = [one for one in field.log("wrapperOnceExec raised ValueError") if one.get("sid") == sid]
+    line = field.logged("wrapperOnceExec raised ValueError", sid=sid)
     source = (WRAPPERS / "raises/wrapper.py").read_text().splitlines()
     number = next(number for number, text in enumerate(source, 1) if "raise ValueError" in text)
     assert line["message"].endswith(f"raises/wrapper.py line {number})")

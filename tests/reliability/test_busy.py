@@ -92,8 +92,7 @@ def test_worker_that_holds_the_interpreter_is_busy_then_stuck(tmp_path: Path) ->
         assert server.workers() != {"echo-0": pid}
         assert server.metrics()['athena_worker_restarts_total{service="echo",reason="stuck"}'] == 1
         assert server.log("past its deadline")[0]["verdict"] == "stuck"
-        (stack,) = server.log("in wrapperOnceExec")
-        assert stack["worker"] == "echo-0"
+        assert server.logged("in wrapperOnceExec", worker="echo-0")
 
 
 def assert_others_are_answered(server: Server) -> None:

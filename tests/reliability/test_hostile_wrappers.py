@@ -118,6 +118,7 @@ def assert_answers(server: Server, text: str = "well", answer: str = "") -> None
 
 def lines_of(server: Server, message: str) -> list[dict[str, object]]:
     """Lines of the log that the worker wrote, by a part of their text; each must carry its name."""
+    server.logged(message, logger="output")
     lines = [line for line in server.log(message) if line.get("logger") == "output"]
     assert all(line["worker"] == "hostile-0" for line in lines)
     return lines
@@ -169,7 +170,7 @@ def test_wrapper_that_ends_its_process_costs_its_call_only(server: Server, deed:
     eventually(lambda: server.workers().get("hostile-0", pid) != pid, what="another worker")
     server.wait_for(lambda health: health["ready"], what="readiness")
     assert_answers(server)
-    assert any(line["pid"] == pid for line in server.log(f"hostile-0 died: {reason}"))
+    assert server.logged(f"hostile-0 died: {reason}", pid=pid)
     if deed == "crash":
         assert lines_of(server, "Segmentation fault")
         assert lines_of(server, "in obey")
