@@ -5,16 +5,28 @@
 
 A tab fails the test if the page writes an error to its console, raises one, or asks any other host than the page's own.
 Chromium writes one for each answer of 400 and more: a test that means to get such says `is_refused=True`.
+
+The microphone is Chromium's own: it beeps once a second, or says what is in the WAV file `voice`.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Route, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Playwright,
+    Route,
+    WebSocket,
+    sync_playwright,
+)
 
 from tests import debian
 
@@ -27,20 +39,24 @@ FLAGS: Final = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",  # which says yes
 ]
+REFUSALS: Final = ("Failed to load resource: the server responded with", "WebSocket connection to")
 
 
 class Chromium:
     """One browser for the tests of a module; each tab has a profile of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, voice: Path | None = None) -> None:
+        self._flags = [*FLAGS, *([f"--use-file-for-fake-audio-capture={voice}%noloop"] if voice else [])]
         self._playwright: Playwright | None = None
         self._browser: Browser | None = None
 
     def __enter__(self) -> Self:
         path = debian.program("chromium", "chromium")
         self._playwright = sync_playwright().start()
-        self._browser = self._playwright.chromium.launch(executable_path=path, args=FLAGS)
+        self._browser = self._playwright.chromium.launch(executable_path=path, args=self._flags)
         return self
 
     def __exit__(
@@ -62,13 +78,13 @@ class Chromium:
         height: int = 900,
         is_refused: bool = False,
     ) -> Iterator[Page]:
-        """A page in a window of this size, loaded; may use the clipboard."""
+        """A page in a window of this size, loaded; may use the clipboard and the microphone."""
         assert self._browser is not None, "the browser was not started"
         context = self._browser.new_context(
             locale=language,
             color_scheme="dark" if is_dark else "light",
             viewport={"width": width, "height": height},
-            permissions=["clipboard-read", "clipboard-write"],
+            permissions=["clipboard-read", "clipboard-write", "microphone"],
             reduced_motion="reduce",
         )
         context.set_default_timeout(TIMEOUT)
@@ -88,7 +104,7 @@ def _watch(context: BrowserContext, *, host: str, is_refused: bool) -> list[str]
     complaints: list[str] = []
 
     def on_console(message: ConsoleMessage) -> None:
-        if is_refused and message.text.startswith("Failed to load resource: the server responded with"):
+        if is_refused and message.text.startswith(REFUSALS):
             return
         if message.type in ("error", "warning", "assert"):
             complaints.append(f"{message.type}: {message.text}")
@@ -100,7 +116,12 @@ def _watch(context: BrowserContext, *, host: str, is_refused: bool) -> list[str]
             complaints.append(f"asked for {route.request.url}")
             route.abort()
 
+    def on_socket(socket: WebSocket) -> None:
+        if urlsplit(socket.url).netloc != host:
+            complaints.append(f"asked for {socket.url}")
+
     context.on("console", on_console)
+    context.on("page", lambda page: page.on("websocket", on_socket))
     context.on("weberror", lambda one: complaints.append(f"raised: {one.error}"))
     context.route("**/*", on_request)
     return complaints

@@ -1,5 +1,7 @@
 // What openapi.json says, as the pages need it.
 
+import { DATA_KEYS } from "./data.js";
+
 const FIRST_HEADERS = ["app_id", "appid"];
 
 /** The document, once it was read. */
@@ -43,6 +45,12 @@ export function services() {
   return [...found.values()];
 }
 
+/** Which ways to call a service there are: as a stream, and with one answer. */
+export function waysOf(operation) {
+  const hasStream = operation["x-athena-stream"] === true;
+  return { hasStream, hasOnce: !hasStream || operation["x-athena-once"] !== false };
+}
+
 /** The request's header: its schema, the names that can be the app id, and which names come first. */
 export function headerOf(operation) {
   const header = resolve(requestOf(operation).properties?.header);
@@ -61,3 +69,22 @@ export function wishOf(operation) {
 
 /** The member of an input's block that has the data: its name says the kind, `text`, `image`, … */
 export const dataKeyOf = (block) => membersOf(block).find(([, node]) => node.contentEncoding)?.[0];
+
+/** The inputs' blocks, and what kind of data each has, by key. */
+export const inputsOf = (operation) =>
+  Object.fromEntries(membersOf(requestOf(operation).properties?.payload).map(([key, block]) => [key, { kind: dataKeyOf(block), block }]));
+
+/** What may be asked of each output: its block in the request's schema, by the path to it. */
+export function wishesOf(operation) {
+  const isWish = wishOf(operation);
+  const blocks = membersOf(requestOf(operation).properties?.parameter);
+  return blocks.flatMap(([key, block]) =>
+    membersOf(block).filter(([name, node]) => isWish(name, node)).map(([name, node]) => ({ path: ["parameter", key, name], node })));
+}
+
+/** The outputs: key and kind of data of each. */
+export const outputsOf = (operation) =>
+  membersOf(answerOf(operation)).map(([key, block]) => {
+    const names = membersOf(block).map(([name]) => name);
+    return { key, kind: DATA_KEYS.find((name) => names.includes(name)) };
+  });

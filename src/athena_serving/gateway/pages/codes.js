@@ -10,15 +10,16 @@ const SHORT = 1500; // milliseconds that "Copied" stands
 let language = "curl"; // of all boxes
 
 /** A request in every language, and the element to redraw when it has changed. `ask` returns the request. */
-export function codeTabs(url, ask) {
-  const names = Object.keys(LANGUAGES);
+export function codeTabs(url, ask, languages = LANGUAGES) {
+  const names = Object.keys(languages);
+  const chosen = () => (language in languages ? language : names[0]);
   const tabs = names.map((name) => el("button", { type: "button", class: "tab" }, name));
-  const press = () => tabs.forEach((tab, index) => tab.setAttribute("aria-pressed", String(names[index] === language)));
+  const press = () => tabs.forEach((tab, index) => tab.setAttribute("aria-pressed", String(names[index] === chosen())));
   tabs.forEach((tab, index) => tab.addEventListener("click", () => {
     language = names[index];
     redrawAll();
   }));
-  return codeBox(() => LANGUAGES[language](url, ask()), tabs, press);
+  return codeBox(() => languages[chosen()](url, ask()), tabs, press);
 }
 
 /** The box, and the element inside that has the code. */

@@ -1,5 +1,6 @@
 // One input of a form: made from a schema, read as a value.
 
+import { toBase64 } from "./data.js";
 import { el, live, said } from "./nodes.js";
 import { FileData } from "./samples.js";
 import { size } from "./tables.js";
@@ -83,16 +84,9 @@ export function textControl({ id, start = "", isJson }) {
   const read = () => {
     if (element.value === "") return undefined;
     if (isJson()) parsed(element.value);
-    return base64(element.value);
+    return toBase64(new TextEncoder().encode(element.value));
   };
   return { element, read };
-}
-
-function base64(text) {
-  const bytes = new TextEncoder().encode(text);
-  let binary = "";
-  for (let at = 0; at < bytes.length; at += 0x8000) binary += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
-  return btoa(binary);
 }
 
 // ── files ───────────────────────────────────────────────────────────────────────────────────────────
@@ -144,7 +138,7 @@ function showPreview(preview, file, kind) {
 /** The file as one sees or hears it; what the browser cannot show is left out. */
 export function viewer(blob, kind) {
   const tag = { image: "img", audio: "audio", video: "video" }[kind];
-  if (!tag) return null;
+  if (!tag || blob.size === 0) return null;
   const element = el(tag, { src: URL.createObjectURL(blob), ...(tag === "img" ? { alt: blob.name ?? "" } : { controls: true }) });
   element.addEventListener("error", () => element.remove());
   return element;

@@ -1,6 +1,7 @@
-// An output's data: bytes out of base64, and what kind of thing they are.
+// Data on the wire: bytes into base64 and out of it, and what kind of thing they are.
 
-const DATA_KEYS = ["text", "audio", "image", "video", "other"]; // wire/messages.py
+/** Names of kinds of data, and of the members that have them (wire/messages.py). */
+export const DATA_KEYS = ["text", "audio", "image", "video", "other"];
 const SAMPLE = { rate: 16000, channels: 1, bits: 16 }; // of raw sound that does not say (http-api.md 2.6)
 
 /** First bytes of what a browser can show. No SVG: it is a document, not a picture. */
@@ -13,13 +14,15 @@ const SIGNS = [
 const ENDINGS = { jpeg: "jpg", mpeg: "mp3" };
 
 /**
- * What an output of an answer has: `kind`, `attributes`, `bytes` (an ArrayBuffer or Uint8Array), and `json` or `text`
- * if it is that, or `blob` if one can see or hear it.
+ * What an output of an answer has: `kind`, `attributes`, `bytes` (a Uint8Array), and `json` or `text` if it is that, or
+ * `blob` if one can see or hear it. `usual` are attributes that hold where the answer has none.
  */
-export async function dataOf(output) {
+export async function dataOf(output, usual = {}) {
   const kind = DATA_KEYS.find((key) => key in output) ?? "other";
-  const { [kind]: value = "", ...attributes } = output;
+  const { [kind]: value = "", ...said } = output;
+  const attributes = { ...usual, ...said };
   const bytes = await bytesOf(value, attributes);
+  if (attributes.format === "text" && typeof value === "string") return { kind, attributes, bytes, text: value };
   if (attributes.format === "json" || typeof value !== "string") {
     const json = typeof value === "string" ? jsonOf(value) : value;
     return { kind, attributes, bytes, json };
@@ -33,8 +36,16 @@ export async function dataOf(output) {
 
 async function bytesOf(value, attributes) {
   if (typeof value !== "string") return new TextEncoder().encode(JSON.stringify(value, null, 2));
+  if (attributes.format === "text") return new TextEncoder().encode(value);
   const bytes = fromBase64(value) ?? new TextEncoder().encode(value);
   return attributes.compress === "gzip" ? await unzipped(bytes) : bytes;
+}
+
+/** Bytes as base64, in steps: a call takes only so many arguments. */
+export function toBase64(bytes) {
+  let binary = "";
+  for (let at = 0; at < bytes.length; at += 0x8000) binary += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
+  return btoa(binary);
 }
 
 function fromBase64(text) {
@@ -73,8 +84,13 @@ function jsonOf(text) {
 
 function blobOf(bytes, kind, attributes) {
   const type = typeOf(bytes);
-  const isRaw = kind === "audio" && (!type || ["raw", "pcm"].includes(attributes.encoding)) && type !== "audio/wav";
-  return isRaw ? new Blob([wavHead(bytes.length, attributes), bytes], { type: "audio/wav" }) : new Blob([bytes], { type });
+  return kind === "audio" && isRaw(bytes, attributes) ? wavOf([bytes], attributes) : new Blob([bytes], { type });
+}
+
+/** Are these samples without a file around them? */
+export function isRaw(bytes, { encoding } = {}) {
+  const type = typeOf(bytes);
+  return (!type || ["raw", "pcm"].includes(encoding)) && type !== "audio/wav";
 }
 
 function typeOf(bytes) {
@@ -90,11 +106,21 @@ export function fileName(key, { kind, text, json, blob }) {
   return `${key}.${(ENDINGS[ending] ?? ending) || (kind === "other" ? "bin" : kind)}`;
 }
 
-/** Raw samples say nothing of themselves; a WAV header does (RIFF, 44 bytes). */
-function wavHead(length, attributes) {
-  const rate = Number(attributes.sample_rate) || SAMPLE.rate;
-  const channels = Number(attributes.channels) || SAMPLE.channels;
-  const bits = Number(attributes.bit_depth) || SAMPLE.bits;
+/** How raw samples are to be heard: `rate` in Hz, `channels`, `bits` of a sample. */
+export const soundOf = (attributes) => ({
+  rate: Number(attributes.sample_rate) || SAMPLE.rate,
+  channels: Number(attributes.channels) || SAMPLE.channels,
+  bits: Number(attributes.bit_depth) || SAMPLE.bits,
+});
+
+/** Pieces of raw samples as a file that says what they are. */
+export function wavOf(pieces, attributes) {
+  const length = pieces.reduce((sum, one) => sum + one.length, 0);
+  return new Blob([wavHead(length, soundOf(attributes)), ...pieces], { type: "audio/wav" });
+}
+
+/** RIFF, 44 bytes. */
+function wavHead(length, { rate, channels, bits }) {
   const frame = (channels * bits) / 8;
   const view = new DataView(new ArrayBuffer(44));
   const words = (at, text) => [...text].forEach((one, index) => view.setUint8(at + index, one.charCodeAt(0)));

@@ -1,10 +1,11 @@
 // The form of one service, made from the schema of its request: what is in it becomes a request, and what the server
 // finds wrong with the request is shown at the place it came from.
 
-import { dataKeyOf, headerOf, membersOf, requestExample, requestOf, wishOf } from "./api.js";
+import { dataKeyOf, headerOf, membersOf, requestExample, requestOf, waysOf, wishOf, wishesOf } from "./api.js";
 import { Unfit, controlOf, fileControl, textControl } from "./controls.js";
-import { code, el, live, said } from "./nodes.js";
+import { code, el, live, redraw, said } from "./nodes.js";
 import { FileData } from "./samples.js";
+import { soundControl } from "./sounds.js";
 import { valuesOf } from "./tables.js";
 import { maybe, own } from "./words.js";
 
@@ -23,7 +24,9 @@ class Field {
     const label = el("label", { for: id }, code(path.at(-1)), isRequired && said("required", "span", { class: "mark" }));
     const isTick = control.element.type === "checkbox";
     const parts = isTick ? [el("div", { class: "tick" }, control.element, label)] : [label, control.whole ?? control.element];
-    this.element = el("div", { class: isWide ? "field wide" : "field" }, parts, this.wrong, hint);
+    const isOnce = path.at(-1) === "status" && path[0] !== "parameter"; // in a stream each frame has its own
+    const kinds = ["field", isWide && "wide", isOnce && "once-only"].filter(Boolean);
+    this.element = el("div", { class: kinds.join(" ") }, parts, this.wrong, hint);
   }
 
   get pointer() {
@@ -55,19 +58,35 @@ function hintOf(node, name, id) {
 
 // ── the request ───────────────────────────────────────────────────────────────────────────────────
 
-/** The form; `request`, `mark`, `clear` and `pictures` are what others need of it. */
+/** The form; `request`, `mark`, `clear`, `settle` and `pictures` are what others need of it. `isStream`: its mode. */
 export class Form {
   constructor({ name, operation }) {
     this.fields = [];
     this.operation = operation;
     this.example = requestExample(operation) ?? {};
-    const button = said("Call", "button", { type: "submit", class: "call" });
-    this.button = button;
+    this.ways = waysOf(operation);
+    this.isStream = this.ways.hasStream;
+    this.isBusy = false;
+    this.button = live(el("button", { type: "submit", class: "call" }), () => own(this.verb()));
     this.element = el("form", { class: "form", novalidate: true, "aria-label": name },
-      this.inputs(), this.parameters(), this.header(), this.wishes(), el("div", { class: "actions" }, button, el("kbd", {}, "Ctrl ⏎")));
+      this.modes(), this.inputs(), this.parameters(), this.header(), this.wishes(),
+      el("div", { class: "actions" }, this.button, el("kbd", {}, "Ctrl ⏎")));
+    this.element.classList.toggle("is-stream", this.isStream);
     this.element.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.element.requestSubmit();
     });
+  }
+
+  verb() {
+    if (this.isStream) return this.isBusy ? "Stop" : "Start";
+    return this.isBusy ? "Cancel" : "Call";
+  }
+
+  /** While a call is on its way, the button ends it. */
+  busy(isBusy) {
+    this.isBusy = isBusy;
+    this.element.classList.toggle("is-busy", isBusy);
+    redraw(this.button);
   }
 
   /** The request as it stands in the form, and the fields whose content cannot be sent. */
@@ -107,12 +126,33 @@ export class Form {
     this.fields.forEach((one) => one.mark(undefined));
   }
 
+  /** The call is over: whatever was only for it goes. */
+  settle() {
+    this.fields.forEach(({ control }) => control.settle?.());
+  }
+
   /** The pictures that are sent. */
   pictures() {
     return this.fields.filter(({ control, path }) => path.at(-1) === "image" && control.file?.()).map((one) => one.control.file());
   }
 
   // ── its parts ─────────────────────────────────────────────────────────────────────────────────────
+
+  /** The choice between a stream and one answer, where there is one. */
+  modes() {
+    if (!this.ways.hasStream || !this.ways.hasOnce) return null;
+    const name = nextId();
+    const choice = (words, isStream) => {
+      const input = el("input", { type: "radio", name, id: nextId(), checked: isStream });
+      input.addEventListener("change", () => {
+        this.isStream = isStream;
+        this.element.classList.toggle("is-stream", isStream);
+        redraw(this.button);
+      });
+      return [input, said(words, "label", { for: input.id })];
+    };
+    return el("fieldset", { class: "modes" }, said("Mode", "legend"), choice("Stream", true), choice("One answer", false));
+  }
 
   add(field) {
     this.fields.push(field);
@@ -141,12 +181,19 @@ export class Form {
     const attributes = this.members(block, path, { skip: (name) => name === kind });
     const encoding = this.at(`/payload/${key}/encoding`)?.control.element;
     const format = this.at(`/payload/${key}/format`)?.control;
-    const control = kind === "text"
-      ? textControl({ id: nextId(), start: format?.read() === "json" ? "" : this.text(key), isJson: () => format?.read() === "json" })
-      : fileControl({ id: nextId(), kind, onChoice: (file) => encoding && chooseByName(encoding, file) });
+    const onChoice = (file) => encoding && !this.isStream && chooseByName(encoding, file);
+    const control = this.dataControl(kind, { key, format, onChoice });
     const isRequired = (block.required ?? []).includes(kind);
     const field = kind && this.add(new Field([...path, kind], control, { isRequired, isWide: true }));
     return [field, attributes.length > 0 && folded([said("Attributes"), " ", code(key)], attributes)];
+  }
+
+  dataControl(kind, { key, format, onChoice }) {
+    const id = nextId();
+    const isJson = () => format?.read() === "json";
+    if (kind === "text") return textControl({ id, start: isJson() ? "" : this.text(key), isJson });
+    if (kind === "audio" && this.ways.hasStream) return soundControl({ id, onChoice, onRecord: () => this.element.requestSubmit() });
+    return fileControl({ id, kind, onChoice });
   }
 
   /** The text of the example, so that a first call needs no more than a click. */
@@ -175,10 +222,8 @@ export class Form {
   }
 
   wishes() {
-    const isWish = wishOf(this.operation);
-    const blocks = membersOf(requestOf(this.operation).properties?.parameter);
-    return blocks.flatMap(([key, block]) => membersOf(block).filter(([name, node]) => isWish(name, node)).map(([name, node]) =>
-      folded([said("What you may ask of output"), " ", code(name)], this.members(withoutDefaults(node), ["parameter", key, name]))));
+    return wishesOf(this.operation).map(({ path, node }) =>
+      folded([said("What you may ask of output"), " ", code(path.at(-1))], this.members(withoutDefaults(node), path)));
   }
 }
 

@@ -1,11 +1,13 @@
 // The page at /: the services that there are, each to be tried with a form of its own.
 
-import { answerParts, errorsOf } from "./answer.js";
-import { api, load, requestOf, services, urlOf } from "./api.js";
+import { api, load, requestOf, services, urlOf, waysOf } from "./api.js";
+import { Caller } from "./caller.js";
 import { codeTabs } from "./codes.js";
-import { Form, filled } from "./form.js";
+import { Form } from "./form.js";
 import { code, el, linksTo, live, redraw, said } from "./nodes.js";
-import { announce, place, startTools } from "./shell.js";
+import { readable } from "./requests.js";
+import { place, startTools } from "./shell.js";
+import { streamLanguages } from "./streamcode.js";
 import { own } from "./words.js";
 
 const AGAIN = 2000; // milliseconds until a server that is not ready is asked again
@@ -13,86 +15,31 @@ const AGAIN = 2000; // milliseconds until a server that is not ready is asked ag
 let health = null; // what /healthz said last
 let shown = new Map(); // service → its section, and the schema that its form was made from
 
-// ── a call ────────────────────────────────────────────────────────────────────────────────────────
-
-/** Sends what is in the form and shows what comes back; a second click gives up waiting. */
-class Caller {
-  constructor(form, url, answer) {
-    this.form = form;
-    this.url = url;
-    this.answer = answer;
-    this.waiting = null;
-    form.element.addEventListener("submit", (event) => {
-      event.preventDefault();
-      if (this.waiting) this.waiting.abort();
-      else this.call();
-    });
-  }
-
-  async call() {
-    this.form.clear();
-    const { request, unfit } = this.form.request();
-    unfit.forEach(([field, words]) => field.mark(() => own(words)));
-    if (unfit.length) return unfit[0][0].control.element.focus();
-    this.waiting = new AbortController();
-    this.show(true);
-    try {
-      await this.send(request, this.waiting.signal);
-    } catch (error) {
-      if (error.name !== "AbortError") this.fail(error);
-    } finally {
-      this.waiting = null;
-      this.show(false);
-      refresh();
-    }
-  }
-
-  async send(request, signal) {
-    const body = JSON.stringify(await filled(request));
-    const began = performance.now();
-    const headers = { "Content-Type": "application/json", "X-Athena-Timing": "1" };
-    const response = await fetch(this.url, { method: "POST", headers, body, signal });
-    const text = await response.text();
-    const elapsed = performance.now() - began;
-    const rest = this.form.mark(errorsOf(text));
-    const parts = await answerParts({ response, text, elapsed, pictures: this.form.pictures(), rest });
-    this.replace(parts.filter(Boolean));
-    announce(`${own("Answer")}: HTTP ${response.status}`);
-  }
-
-  fail(error) {
-    const words = el("p", {}, said("The server cannot be reached:"), ` ${error.message}`);
-    this.replace([el("div", { class: "problem", role: "alert" }, words)]);
-  }
-
-  replace(parts) {
-    for (const one of this.answer.querySelectorAll("[src], a[download]")) URL.revokeObjectURL(one.src ?? one.href);
-    this.answer.replaceChildren(...parts);
-    this.answer.classList.remove("is-old");
-    if (this.answer.getBoundingClientRect().top > innerHeight - 80) this.answer.scrollIntoView({ block: "start" });
-  }
-
-  show(isWaiting) {
-    this.answer.setAttribute("aria-busy", String(isWaiting));
-    this.answer.classList.toggle("is-old", isWaiting);
-    live(this.form.button, () => own(isWaiting ? "Cancel" : "Call"));
-  }
-}
-
 // ── services ──────────────────────────────────────────────────────────────────────────────────────
 
 function sectionOf(service, index) {
   const form = new Form(service);
   const url = urlOf(service.paths[0]);
   const answer = el("div", { class: "answer", "aria-busy": "false" }, said("Call the service to see its answer here.", "p", { class: "none" }));
-  new Caller(form, url, answer);
-  const [samples, content] = codeTabs(url, () => form.request().request);
-  ["input", "change", "click", "drop"].forEach((event) => form.element.addEventListener(event, () => redraw(content)));
+  new Caller({ form, service, url, answer, onEnd: refresh });
+  const [samples, contents] = codesOf(service, form, url);
+  ["input", "change", "click", "drop"].forEach((event) => form.element.addEventListener(event, () => contents.forEach(redraw)));
   const title = el("h2", {}, service.name);
   const links = el("p", { class: "links" }, code(service.paths[0]), el("a", { href: `docs#service-${index}` }, said("Documents")));
   const side = el("div", { class: "side" }, said("Answer", "h3"), answer);
   const left = el("div", { class: "left" }, form.element, said("The call as code", "h3"), samples);
   return el("section", { id: `service-${index}`, class: "service" }, title, links, live(el("div"), () => reasonOf(service.name)), el("div", { class: "split" }, left, side));
+}
+
+/** The call as code, for each mode that the form has; the style sheet shows that of the form's. */
+function codesOf({ operation }, form, url) {
+  const ask = () => form.request().request;
+  const { hasStream, hasOnce } = form.ways;
+  const pairs = [
+    hasStream && ["stream-code", codeTabs(url, () => readable(operation, ask()), streamLanguages(operation))],
+    hasOnce && ["once-code", codeTabs(url, ask)],
+  ].filter(Boolean);
+  return [pairs.map(([kind, [box]]) => el("div", { class: kind }, box)), pairs.map(([, [, content]]) => content)];
 }
 
 /** Why a service cannot be called; nothing if it can. */
@@ -106,7 +53,7 @@ function show() {
   const before = shown;
   shown = new Map();
   services().forEach((service, index) => {
-    const schema = JSON.stringify(requestOf(service.operation));
+    const schema = JSON.stringify([requestOf(service.operation), waysOf(service.operation)]);
     const known = before.get(service.name);
     const section = known?.schema === schema && known.section.id === `service-${index}` ? known.section : sectionOf(service, index);
     shown.set(service.name, { section, schema });

@@ -1,11 +1,13 @@
 // The page at /docs: reads openapi.json and shows how each service is called.
 
 import {
-  answerExample, answerOf, api, headerOf, load, membersOf, requestExample, requestOf, resolve, services, urlOf, wishOf,
+  answerExample, answerOf, api, headerOf, load, membersOf, requestExample, requestOf, resolve, services, urlOf, waysOf, wishOf,
 } from "./api.js";
 import { codeBox, codeTabs, copyButton } from "./codes.js";
 import { code, el, linksTo } from "./nodes.js";
+import { readable } from "./requests.js";
 import { place, startTools } from "./shell.js";
+import { streamLanguages } from "./streamcode.js";
 import { grid, members, row, size } from "./tables.js";
 import { maybe, own } from "./words.js";
 
@@ -15,7 +17,7 @@ function serviceSection({ name, paths, operation }, index) {
   return el("section", { id: `service-${index}`, class: "service" },
     el("h2", {}, name),
     el("div", { class: "split" },
-      el("div", { class: "tables" }, routes(paths), requestPart(operation), answerPart(operation), errorPart(operation)),
+      el("div", { class: "tables" }, routes(paths, operation), requestPart(operation), answerPart(operation), errorPart(operation)),
       el("aside", { class: "samples" }, samplePart(paths[0], operation))));
 }
 
@@ -23,9 +25,11 @@ const part = (title, ...content) => el("div", { class: "part" }, el("h3", {}, ow
 const about = (title, where) => el("h4", {}, own(title), " ", code(where));
 const none = (words) => el("p", { class: "none" }, own(words));
 
-function routes(paths) {
-  const verb = () => el("span", { class: "verb" }, "POST");
-  const lines = paths.map((path) => el("li", {}, verb(), code(path), copyButton(() => urlOf(path))));
+function routes(paths, operation) {
+  const { hasStream, hasOnce } = waysOf(operation);
+  const verb = (word) => el("span", { class: "verb" }, word);
+  const verbs = () => [hasStream && verb("WebSocket"), hasOnce && verb("POST")];
+  const lines = paths.map((path) => el("li", {}, verbs(), code(path), copyButton(() => urlOf(path))));
   return part("Call it", el("ul", { class: "routes" }, lines));
 }
 
@@ -88,7 +92,9 @@ function samplePart(path, operation) {
   const request = requestExample(operation);
   const title = (words) => el("h3", {}, own(words));
   if (request === undefined) return none("No example can be made up for this service.");
-  const [requestBox] = codeTabs(urlOf(path), () => request);
+  const [requestBox] = waysOf(operation).hasStream
+    ? codeTabs(urlOf(path), () => readable(operation, request), streamLanguages(operation))
+    : codeTabs(urlOf(path), () => request);
   const [answerBox] = codeBox(() => JSON.stringify(answerExample(operation), null, 2));
   return [title("Example request"), requestBox, title("Example answer"), answerBox];
 }

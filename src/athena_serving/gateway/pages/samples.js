@@ -10,11 +10,11 @@ export class FileData {
   }
 }
 
-const hasFiles = (value) =>
+export const hasFiles = (value) =>
   value instanceof FileData || (value !== null && typeof value === "object" && Object.values(value).some(hasFiles));
 
 /** A value as a language writes it; `end` follows the last member of a list as well, where the language has it so. */
-function written(value, { step, end = "", words = {}, text = JSON.stringify, file }, indent = "") {
+export function written(value, { step, end = "", words = {}, text = JSON.stringify, file }, indent = "") {
   if (value instanceof FileData) return file(value);
   if (typeof value === "string") return text(value);
   if (value === null || typeof value !== "object") return words[value] ?? String(value);
@@ -27,8 +27,10 @@ function written(value, { step, end = "", words = {}, text = JSON.stringify, fil
   return `${open}\n${parts.map((part) => inner + part).join(",\n")}${end}\n${indent}${close}`;
 }
 
-function curl(url, request) {
-  const head = `curl ${shell(url)} \\\n  -H 'Content-Type: application/json' \\\n  -d`;
+/** `flags` are curl's own; `accept` is one more header. */
+export function curl(url, request, flags = "", accept = "") {
+  const more = accept && ` \\\n  -H '${accept}'`;
+  const head = `curl ${flags && `${flags} `}${shell(url)}${more} \\\n  -H 'Content-Type: application/json' \\\n  -d`;
   if (!hasFiles(request)) return `${head} '${written(request, { step: "  " }).replaceAll("'", "'\\''")}'`;
   // Between the two marks the shell looks into the text, for the file's sake; it shall find nothing else there.
   const text = (words) => JSON.stringify(words).replace(/[\\$`]/g, "\\$&");
@@ -79,12 +81,13 @@ const TOKENS = new RegExp(
   [
     /("(?:[^"\\]|\\.)*"(?=\s*:))/, // a name
     /("(?:[^"\\]|\\.)*"|'[^'\n]*')/, // a text
-    /\b(import|from|def|return|const|await|true|false|null|True|False|None|curl)\b/,
+    /\b(import|from|def|return|const|let|new|await|for|in|with|as|if|else|raise|break|true|false|null|True|False|None|curl)\b/,
     /((?<=[\s:[(,])-?\d[\d.eE+-]*(?=[\s,\]})]|$))/, // a number
+    /((?<=\s)(?:#|\/\/) .*)/, // words for the reader
   ].map((one) => one.source).join("|"),
   "g",
 );
-const CLASSES = ["key", "string", "word", "number"];
+const CLASSES = ["key", "string", "word", "number", "comment"];
 
 /** Code as nodes, its tokens in spans. */
 export function coloured(code) {
