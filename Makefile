@@ -23,8 +23,10 @@ $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
 	$(PIP) --require-hashes -r requirements/dev.txt
 	@touch $@
 
-$(VENV)/.mmocr: $(VENV)/.run requirements/mmocr.txt
-	$(PIP) --require-hashes --no-deps -r requirements/mmocr.txt
+# What an example needs: $(VENV)/.mmocr, .iat, .tts, .embed. One after another, since they share one environment.
+EXAMPLES := $(addprefix $(VENV)/.,mmocr iat tts embed)
+$(EXAMPLES): $(VENV)/.%: $(VENV)/.run requirements/%.txt
+	$(PIP) --require-hashes --no-deps -r requirements/$*.txt
 	@touch $@
 
 setup: $(VENV)/.run  ## create .venv with the athena command in it
@@ -32,7 +34,7 @@ setup: $(VENV)/.run  ## create .venv with the athena command in it
 demo: $(VENV)/.mmocr  ## serve examples/02-mmocr, send it a picture, print what was read on it
 	$(BIN)/python examples/02-mmocr/demo.py
 
-test: $(VENV)/.dev $(VENV)/.mmocr  ## run the tests
+test: $(VENV)/.dev $(EXAMPLES)  ## run the tests
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev  ## format, lint, types, import contracts

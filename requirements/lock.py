@@ -13,13 +13,16 @@ FILES = {
     "run.txt": ["pyproject.toml", "--extra", "http2", "requirements/build.in"],
     "dev.txt": ["pyproject.toml", "--extra", "http2", "--group", "dev", "requirements/build.in"],
     "mmocr.txt": ["requirements/mmocr.in", "--override", "requirements/overrides.txt"],
+    "iat.txt": ["requirements/iat.in", "--no-deps"],
+    "tts.txt": ["requirements/tts.in", "--no-deps"],
+    "embed.txt": ["requirements/embed.in", "--no-deps"],
 }
 
 
 def main() -> None:
     """Write `requirements/*.txt`; `dev.txt` first, as the constraint of the others."""
     newest = (dt.datetime.now(dt.UTC) - COOL_DOWN).date().isoformat()
-    for name in ("dev.txt", "run.txt", "mmocr.txt"):
+    for name in ("dev.txt", "run.txt", "mmocr.txt", "iat.txt", "tts.txt", "embed.txt"):
         command = [sys.executable, "-m", "uv", "pip", "compile", *FILES[name]]
         command += ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate"]
         command += ["--no-emit-index-url", "--no-emit-find-links", "--quiet", "--exclude-newer", newest]
