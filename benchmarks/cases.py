@@ -1,46 +1,52 @@
-"""What is asked of every server: a request in each dialect, and what a right answer is."""
+"""What is asked of every server: how many callers, of which kind, with which request, and what was aimed at."""
 
-import base64
-import random
-import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
-import msgspec
+from benchmarks import exchanges, streams
+from benchmarks.exchanges import Dialect, Exchange
 
-TEXT_BYTES = 700
-"""Text of the echo case; as base64 in an envelope it makes a request of about 1 KB."""
-IMAGE_BYTES = 200 * 1024
-"""Picture of the image case; random bytes, since nobody decodes it. As base64 it is 267 KiB."""
-VARYING = "@@@@@@@@"
-"""What `post.lua` replaces by another number in every request."""
-BURN_US = 2000
-"""CPU that one call of the burn case takes at least, in microseconds; the servers' `burn` has the same number."""
+NO_BATCHES = "no batches"
+NO_SOCKET = "no WebSocket"
+NO_SESSIONS = "no sessions"
+IDEAL_BATCHES = 2640
+"""Items a second where sixteen take 6 ms and a sleep's usual 60 µs of oversleeping."""
 
 
-class Dialect(Enum):
-    """How a server wants the same request written."""
+class Drive(Enum):
+    """Who calls."""
 
-    ASE = "an ASE envelope (http-api.md 2.2)"
-    PLAIN = "a JSON object of one member"
+    WRK = "wrk"
+    EVENTS = "events"
+    """Callers of server-sent events, a request after the other."""
+    FRAMES = "frames"
+    """Callers over WebSocket, a session after the other."""
+    PACED = "paced"
+    """Sessions that send a frame every 40 ms, whatever the server does."""
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
-    """One request and the judge of its answer."""
+class Aim:
+    """A number that a row was to reach."""
 
-    path: str
-    body: bytes
-    judge: Callable[[bytes], bool]
-    """Compares the body of an answer; may raise when it is not even of the right shape."""
+    text: str
+    """A formula, which every language reads."""
+    server: str
+    """Whose row it is read from."""
+    field: str
+    """Of `rounds.Row`."""
+    least: float = 0.0
+    most: float = float("inf")
+    per: float = 1.0
+    """What the field is divided by."""
 
-    def is_right(self, answer: bytes) -> bool:
-        """Is this body of a 200 the answer?"""
-        try:
-            return self.judge(answer)
-        except (msgspec.MsgspecError, ValueError, KeyError):
-            return False
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A once-call that goes on beside the sessions, and shows that they do not starve it."""
+
+    service: str
+    exchange: Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,116 +60,122 @@ class Case:
     service: str
     """Folder in `services/`, serviceId of its wrapper, path in the peers."""
     concurrency: int
-    """Connections, each with one request in flight."""
+    """Connections, each with one request in flight, or with one session."""
     workers: int
     """Processes that run user code."""
     exchanges: dict[Dialect, Exchange]
+    drive: Drive = Drive.WRK
+    aims: tuple[Aim, ...] = ()
+    absent: dict[str, str] = field(default_factory=dict)
+    """By server: why it has no part in this case."""
+    dialects: dict[str, Dialect] = field(default_factory=dict)
+    """By server: a dialect that is not its usual one."""
+    beside: Beside | None = None
 
-
-class _Header(msgspec.Struct):
-    code: int
-    message: str = ""
-
-
-class _Output(msgspec.Struct):
-    text: str
-
-
-class _Envelope(msgspec.Struct):
-    header: _Header
-    payload: dict[str, _Output]
-
-
-class _Echoed(msgspec.Struct):
-    text: str
-
-
-class _Checked(msgspec.Struct):
-    crc32: int
-    length: int
-
-
-class _Burnt(msgspec.Struct):
-    burnt_us: int
+    @property
+    def beside_name(self) -> str:
+        """The name of the row of the calls beside."""
+        return f"once beside {self.name}"
 
 
 def every_case() -> tuple[Case, ...]:
     """All cases in the order of the report."""
-    echo, varied, image, burn = _echo(), _echo(uid=VARYING), _image(), _burn()
+    return (*_once(), *_streams(), _batch(), *_audio())
+
+
+def times(server: str, least: float) -> Aim:
+    """So many times a server's rate."""
+    return Aim(f"rate / rate({server}) ≥ {least:g}", server, "rate_ratio", least=least)
+
+
+def as_quick_as(server: str) -> Aim:
+    """A median no longer than a server's."""
+    return Aim(f"p50({server}) / p50 ≥ 1", server, "p50_ratio", least=1.0)
+
+
+def _once() -> tuple[Case, ...]:
+    echo, varied = exchanges.echo(), exchanges.echo(uid=exchanges.VARYING)
+    image, burn = exchanges.image(), exchanges.burn()
+    one, many = (as_quick_as("fastapi"), as_quick_as("mosec")), (times("fastapi", 3), times("mosec", 3))
+    big = (times("fastapi", 5), times("mosec", 5))
+    fair = (times("mosec", 1.25), Aim("cores ≥ 1.85", "athena", "cores", least=1.85))
+    same = "the same, another envelope in every request"
     return (
-        Case("echo at 1", "echo", "echo of 1 KB, one caller", "echo", 1, 1, echo),
-        Case("echo at 32", "echo", "echo of 1 KB, 32 callers", "echo", 32, 1, echo),
-        Case("echo at 32, new uid", "echo", "the same, another envelope in every request", "echo", 32, 1, varied),
-        Case("image at 8", "image", "CRC32 of a 200 KB picture, 8 callers", "crc", 8, 1, image),
-        Case("burn at 16", "burn", "2 ms of CPU, 16 callers, two workers", "burn", 16, 2, burn),
+        Case("echo at 1", "echo", "echo of 1 KB, one caller", "echo", 1, 1, echo, aims=one),
+        Case("echo at 32", "echo", "echo of 1 KB, 32 callers", "echo", 32, 1, echo, aims=many),
+        Case("echo at 32, new uid", "echo", same, "echo", 32, 1, varied),
+        Case("image at 8", "image", "CRC32 of a 200 KB picture, 8 callers", "crc", 8, 1, image, aims=big),
+        Case("burn at 16", "burn", "2 ms of CPU, 16 callers, two workers", "burn", 16, 2, burn, aims=fair),
     )
 
 
-def _echo(*, uid: str = "11111111") -> dict[Dialect, Exchange]:
-    """Text in, the same text out; both dialects' requests have the same size, and what varies in one does in both."""
-    text = _letters(TEXT_BYTES)
-    envelope = _envelope("echo", kind="text", encoding="utf8", data=text.encode(), uid=uid)
-    echoed = _Echoed(uid + _letters(len(envelope) - len(msgspec.json.encode(_Echoed(uid)))))
-    return {
-        Dialect.ASE: Exchange("/v1/private/echo", envelope, lambda answer: _result(answer) == text.encode()),
-        Dialect.PLAIN: Exchange(
-            "/echo",
-            msgspec.json.encode(echoed),
-            lambda answer: msgspec.json.decode(answer, type=_Echoed) == echoed,
+def _streams() -> tuple[Case, ...]:
+    events = Case(
+        "chunks at 16",
+        "chunks",
+        "100 chunks of 16 bytes a request, server-sent events, 16 callers; chunks a second, time to the first chunk",
+        "chunks",
+        16,
+        1,
+        streams.events(),
+        Drive.EVENTS,
+        aims=(times("fastapi", 1.4), times("mosec", 4), as_quick_as("fastapi"), as_quick_as("mosec")),
+    )
+    frames = Case(
+        "chunks-ws at 16",
+        "chunks-ws",
+        "100 chunks of 16 bytes a session, WebSocket, 16 callers; chunks a second, time to the first chunk",
+        "chunks",
+        16,
+        1,
+        streams.frames(),
+        Drive.FRAMES,
+        aims=(times("fastapi", 1.4), as_quick_as("fastapi")),
+        absent=dict.fromkeys(("mosec", "litserve", "bentoml"), NO_SOCKET),
+    )
+    return events, frames
+
+
+def _batch() -> Case:
+    return Case(
+        "batch at 64",
+        "batch",
+        "a job of 5 ms, of which 16 together take 6 ms, 64 callers",
+        "batch",
+        64,
+        1,
+        exchanges.batch(),
+        aims=(
+            times("mosec", 1.15),
+            Aim(f"rate / {IDEAL_BATCHES:,} ≥ 0.92", "athena", "rate", least=0.92, per=IDEAL_BATCHES),
         ),
+        absent={"fastapi": NO_BATCHES},
+        dialects={"bentoml": Dialect.LISTED},
+    )
+
+
+def _audio() -> tuple[Case, ...]:
+    forms = {
+        "audio, async generator": "audio_async",
+        "audio, generator": "audio_sync",
+        "audio, callback": "audio_callback",
     }
-
-
-def _image() -> dict[Dialect, Exchange]:
-    """A picture in, its checksum and length out: what a server does to a big body before user code has it."""
-    picture = random.Random(2).randbytes(IMAGE_BYTES)
-    expected = _Checked(crc32=zlib.crc32(picture), length=len(picture))
-    return _alike(
-        "crc",
-        ase=_envelope("crc", kind="image", encoding="jpg", data=picture),
-        plain=msgspec.json.encode({"image": base64.b64encode(picture).decode()}),
-        judge=lambda answer: msgspec.json.decode(answer, type=_Checked) == expected,
+    once = Beside("echo", exchanges.echo()[Dialect.ASE])
+    # Nobody gains by an echo that comes early, so the rate is the pace; what counts is the slowest frame.
+    aims = (Aim("p99 < 40 ms", "athena", "p99_ms", most=streams.FRAME_SECONDS * 1e3),)
+    return tuple(
+        Case(
+            name,
+            "audio",
+            "200 sessions, a frame of 1,280 bytes every 40 ms in each; frames a second, time from frame to echo",
+            service,
+            200,
+            1,
+            streams.audio(service),
+            Drive.PACED,
+            aims=aims,
+            absent=dict.fromkeys(("fastapi", "mosec", "litserve", "bentoml"), NO_SESSIONS),
+            beside=once,
+        )
+        for name, service in forms.items()
     )
-
-
-def _burn() -> dict[Dialect, Exchange]:
-    """Next to nothing in and out, two milliseconds of work between: does every worker get its share?"""
-    return _alike(
-        "burn",
-        ase=_envelope("burn", kind="text", encoding="utf8", data=b"burn"),
-        plain=msgspec.json.encode(_Echoed("burn")),
-        judge=lambda answer: msgspec.json.decode(answer, type=_Burnt).burnt_us >= BURN_US,
-    )
-
-
-def _alike(service: str, *, ase: bytes, plain: bytes, judge: Callable[[bytes], bool]) -> dict[Dialect, Exchange]:
-    """Exchanges whose answer is the same JSON: the whole body for peers, the output `result` in an envelope."""
-    return {
-        Dialect.ASE: Exchange(f"/v1/private/{service}", ase, lambda answer: judge(_result(answer))),
-        Dialect.PLAIN: Exchange(f"/{service}", plain, judge),
-    }
-
-
-def _letters(count: int) -> str:
-    """Text without repetition, the same in every run; ASCII that JSON need not escape."""
-    return "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz 0123456789", k=count))
-
-
-def _envelope(service: str, *, kind: str, encoding: str, data: bytes, uid: str = "11111111") -> bytes:
-    """A once-request with one input stream, `data` (http-api.md 2.2 to 2.6)."""
-    stream = {"encoding": encoding, kind: base64.b64encode(data).decode(), "status": 3}
-    return msgspec.json.encode(
-        {
-            "header": {"app_id": "bench", "uid": uid, "status": 3},
-            "parameter": {service: {}},
-            "payload": {"data": stream},
-        }
-    )
-
-
-def _result(answer: bytes) -> bytes:
-    """The bytes of the output `result` (http-api.md 3.1; base64 unless the caller asked for JSON, 3.3)."""
-    envelope = msgspec.json.decode(answer, type=_Envelope)
-    if envelope.header.code != 0:
-        return b""
-    return base64.b64decode(envelope.payload["result"].text, validate=True)

@@ -12,6 +12,8 @@ from benchmarks.errors import BenchError, PeerMissing
 
 HERE = Path(__file__).parent
 PEERS = ("fastapi", "mosec", "litserve", "bentoml")
+EVERY = (*PEERS, "chart")
+"""The peers', and that of what draws the chart."""
 
 
 def folder(peer: str) -> Path:

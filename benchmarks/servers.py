@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import environments
-from benchmarks.cases import Case, Dialect
+from benchmarks.cases import Case
+from benchmarks.exchanges import Dialect, Exchange
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -35,9 +36,14 @@ class Server:
     environ: Callable[[Case, Ports], dict[str, str]] = lambda _case, _ports: {}
     """What the process finds in its environment besides ours."""
 
+    def exchange(self, case: Case) -> Exchange:
+        """What it is asked: in its own dialect, unless the case has another one for it."""
+        return case.exchanges[case.dialects.get(self.name, self.dialect)]
+
 
 def _athena(case: Case, ports: Ports) -> list[str]:
-    command = [str(ROOT / ".venv/bin/athena"), "serve", str(HERE / "services" / case.service)]
+    served = [case.service, *([case.beside.service] if case.beside else ())]
+    command = [str(ROOT / ".venv/bin/athena"), "serve", *(str(HERE / "services" / name) for name in served)]
     command += ["--port", str(ports.http), "--admin-port", str(ports.admin), "--workers", str(case.workers)]
     return [*command, "--set", "server.access_log=false", "--log", "json"]
 

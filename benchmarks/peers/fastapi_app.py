@@ -2,9 +2,12 @@
 
 import base64
 import zlib
+from collections.abc import AsyncIterator
 
 from burn import BURN_SECONDS, burn
-from fastapi import FastAPI
+from fastapi import FastAPI, WebSocket
+from fastapi.responses import StreamingResponse
+from pieces import PIECES
 from pydantic import BaseModel
 
 
@@ -42,3 +45,22 @@ async def crc(request: Picture) -> Checked:
 @app.post("/burn")
 async def burn_cpu(_request: Text) -> Burnt:
     return Burnt(burnt_us=burn(BURN_SECONDS))
+
+
+async def events() -> AsyncIterator[str]:
+    for piece in PIECES:
+        yield f"data: {piece}\n\n"
+
+
+@app.post("/chunks")
+async def chunks(_request: Text) -> StreamingResponse:
+    return StreamingResponse(events(), media_type="text/event-stream")
+
+
+@app.websocket("/chunks")
+async def chunks_by_socket(socket: WebSocket) -> None:
+    await socket.accept()
+    await socket.receive_json()
+    for piece in PIECES:
+        await socket.send_text(piece)
+    await socket.close()
