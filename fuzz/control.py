@@ -35,7 +35,7 @@ SEEDS = [
         Ready(0.25),
         Failed("load", "no class Wrapper", "wrapper.py:1", "class Wrapper: ..."),
         Install("ocr", 2, b"{}", 256),
-        Join("ocr-0.1", "ocr", 2, 1, 32),
+        Join("ocr-0.1", "ocr", 2, 1, 32, 32, 1),
         Groups([4711, 4712]),
         Health(ready=True, document=b"{}", services={"ocr": ""}, complete=True),
         Retreat("drain", 30.0),

@@ -254,7 +254,6 @@ def test_asf_keys_without_effect_are_remarks(desk: Desk) -> None:
         ("[aiges]\nusrCfg = 1", "[aiges].usrCfg must be a string, not 1"),
         ("[aiges]\nusrCfg = 'gone.toml'", "no such file: [aiges].usrCfg = gone.toml"),
         ("[wrapper]\na = [1]", "wrapper.a must be a string, a number, true or false"),
-        ("[wrapper", "aiges.toml is not TOML"),
     ],
 )
 def test_wrong_values_of_an_asf_file_are_refused(desk: Desk, toml: str, message: str) -> None:
@@ -342,12 +341,13 @@ def test_size_without_a_clear_meaning_is_refused(text: str) -> None:
         ("[service]\nbodi = 1", "unknown setting service.bodi", "did you mean server.limits.body?"),
         ("[service]\nxyzzy = 1", "unknown setting service.xyzzy", "`athena settings` lists"),
         ("[zzz]", "unknown section [zzz]", "the sections are [server], [server.limits]"),
-        ("[batch]\nmax = 8", "this version does not have [batch] yet", "remove it"),
+        ("[gateway]\nmax = 8", "this version does not have [gateway] yet", "remove it"),
+        ("[service]\nidle_timeout = 8", "unknown setting", "server.limits.idle_timeout or stream.idle_timeout?"),
+        ("[stream]\nidle_timeuot = 8", "unknown setting", "did you mean stream.idle_timeout?"),
         ("[[apps]]\nid = 'x'", "this version does not have [apps] yet", "remove it"),
         ("[service.inputs]", "this version does not have service.inputs yet", "remove it"),
         ("server = 1", "server must be a table", "write [server]"),
         ("[[server]]", "server must be a table", "once"),
-        ("[server", "athena.toml is not TOML", ""),
         ("[workers]\nenv = 1", "workers.env must be a table", ""),
         ("[workers.env]\n'a=b' = 'c'", "workers.env.a=b cannot be the name of an environment variable", ""),
         ("[workers.env.a]\nb = 'c'", "workers.env.a.b cannot be the name", ""),
@@ -361,6 +361,34 @@ def test_what_is_no_setting_is_refused(desk: Desk, toml: str, message: str, reme
     assert caught.value.message.startswith(message)
     assert remedy in caught.value.help
     assert caught.value.where == str(file)
+
+
+@pytest.mark.parametrize(
+    ("toml", "message", "place", "remedy"),
+    [
+        ("[server", "Expected ']' at the end of a table declaration", ":1:8", "a line is [section]"),
+        ("[server]\nport\n", "Expected '=' after a key", ":2:5", 'key = "text"'),
+        ("[server]\r\nreload = True\r\n", "Invalid value", ":2:10", "true and false: reload = true"),
+        ("[server]\nreload = off", "Invalid value", ":2:10", "true and false: reload = false"),
+        ("[service]\nname = ocr  # mine", "Invalid value", ":2:8", 'double quotes: name = "ocr"'),
+        ("[server.limits]\nbody = 64MiB\n", "Expected newline", ":2:10", 'double quotes: body = "64MiB"'),
+        ("[wrapper]\nmodel = 'a\n\n", "Expected", ":2:11", "a line is [section]"),
+        ('[wrapper]\nmodel = "C:\\models"', "Unescaped '\\' in a string", ":2:", "written twice, or the text stands"),
+        ("[server]\nport = 1\nport = 2\n\n", "Cannot overwrite a value", ":3:", "keep one of them"),
+        ("[server]\n[server]\n", "Cannot declare ('server',) twice", ":2:", "keep one of them"),
+    ],
+)
+@pytest.mark.parametrize("name", ["athena.toml", "ocr/aiges.toml"])
+def test_file_that_is_no_toml_is_refused(
+    desk: Desk, name: str, toml: str, message: str, place: str, remedy: str
+) -> None:
+    """The error has line and column, and guesses how the line was meant; ours and ASF's alike."""
+    file = desk.write(name, toml)
+    with pytest.raises(SettingsError) as caught:
+        desk.load()
+    assert caught.value.message.startswith(f"{file.name} is not TOML: {message}")
+    assert caught.value.where.startswith(f"{file}{place}")
+    assert remedy in caught.value.help
 
 
 @pytest.mark.parametrize(
@@ -422,7 +450,7 @@ def test_word_that_does_not_parse_names_its_source(desk: Desk) -> None:
         (["workers.count"], "workers.count is no setting"),
         (["workers=3"], "workers is a section, not a setting"),
         (["wrapper=3"], "unknown setting wrapper"),
-        (["batch.max=3"], "this version does not have [batch] yet"),
+        (["gateway.max=3"], "this version does not have [gateway] yet"),
         (["server.port=1", "server.port=2"], "server.port is set twice"),
     ],
 )
@@ -446,7 +474,7 @@ def test_flag_and_set_of_one_setting_contradict(desk: Desk) -> None:
         ("ATHENA_SERVER_PROT", "unknown variable ATHENA_SERVER_PROT", "did you mean ATHENA_SERVER_PORT?"),
         ("ATHENA_PORT", "unknown variable ATHENA_PORT", "did you mean ATHENA_SERVER_PORT?"),
         ("ATHENA_XYZZY", "unknown variable ATHENA_XYZZY", "unset it"),
-        ("ATHENA_BATCH_MAX", "this version does not have [batch] yet", "remove it"),
+        ("ATHENA_GATEWAY_MAX", "this version does not have [gateway] yet", "remove it"),
         ("ATHENA_WRAPPER_", "unknown variable ATHENA_WRAPPER_", ""),
     ],
 )
@@ -475,12 +503,6 @@ def test_kubernetes_service_links_are_left_alone(desk: Desk) -> None:
     }
     assert desk.load(environ=links).origins["server.port"] == "default"
     assert desk.load(environ={**links, "ATHENA_SERVER_PORT": "7"}).server.port == 7
-
-
-def test_keys_are_unique_across_sections() -> None:
-    """A key alone tells which setting was meant, which the help for a misplaced one relies on."""
-    keys = [setting.key for setting in CATALOGUE.values()]
-    assert len(keys) == len(set(keys))
 
 
 def test_server_section_beside_a_wrapper_is_misplaced(desk: Desk) -> None:
@@ -559,10 +581,21 @@ def test_category_alone_is_refused(desk: Desk) -> None:
 
 
 def test_file_that_is_no_text_is_refused(desk: Desk) -> None:
-    """A file in another encoding is an error that says so."""
-    (desk.folder / "athena.toml").write_bytes(b"[service]\nname = '\xff'\n")
-    with pytest.raises(SettingsError, match=r"athena\.toml is not UTF-8 text"):
+    """A file in another encoding is an error with the place of the first such letter, and what to do."""
+    file = desk.folder / "athena.toml"
+    file.write_bytes("[service]\n# Größe\nname = 'Gr".encode() + "öße'\n".encode("latin-1"))
+    with pytest.raises(SettingsError, match=r"athena\.toml is not UTF-8 text") as caught:
         desk.load()
+    assert caught.value.where == f"{file}:3:11"
+    assert caught.value.help == "save the file as UTF-8; byte 0xf6 is of another encoding"
+
+
+def test_file_that_may_not_be_read_is_refused(desk: Desk) -> None:
+    """A folder in its place is one of the ways."""
+    (desk.folder / "ocr" / "aiges.toml").symlink_to("/proc/self/mem")
+    with pytest.raises(UsageError, match=r"cannot read aiges\.toml") as caught:
+        desk.load()
+    assert caught.value.help == "it must be a file, and one that you may read"
 
 
 def test_missing_config_is_refused(desk: Desk) -> None:

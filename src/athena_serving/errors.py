@@ -72,6 +72,12 @@ class BodyTooLarge(CallerError):
     http = 413
 
 
+class SessionExpired(CallerError):
+    """A step of a session that is over."""
+
+    code, http = 10200, 408
+
+
 class RequestTimeout(CallerError):
     """The caller took too long to send headers or body."""
 
@@ -180,6 +186,12 @@ class CallCancelled(AthenaError):
     """The caller left, or the call was cancelled by us with a reason; there is no one to answer."""
 
     code, http = 10101, 499
+
+
+class SessionCancelled(AthenaError):
+    """An operator ended the session; its caller is still there."""
+
+    code, http = 10101, 503
 
 
 class InternalError(AthenaError):

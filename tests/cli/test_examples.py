@@ -15,7 +15,7 @@ from athena_serving.cli.program import COMMANDS, program
 from tests.serving import ATHENA, ECHO
 
 PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
-FAR: dict[str, str] = dict.fromkeys(("serve", "call", "status"), "it needs a server, or is one")
+FAR: dict[str, str] = dict.fromkeys(("serve", "call", "status", "sessions", "cancel"), "it needs a server, or is one")
 """Commands whose examples are only parsed here."""
 
 SESSIONS = """

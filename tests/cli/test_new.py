@@ -1,14 +1,17 @@
 """`athena new`: a project that runs, passes its tests, is served and answers before a line of it was changed."""
 
+import base64
 import json
 import os
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 import threading
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from athena_serving import cli
-from athena_serving.cli.new import PLANNED, TEMPLATES
+from athena_serving.cli.new import TEMPLATES
 from athena_serving.settings.catalogue import CATALOGUE
 from tests import debian
 from tests.serving import ATHENA, Server
@@ -25,8 +28,14 @@ NAME = "night-1"
 SHARED = {"athena.toml", "README.md", "requirements.txt", "Dockerfile", ".gitignore"}
 OWN = {
     "once": {"wrapper.py", "pixels.py", "picture.png", "test_wrapper.py"},
+    "stream": {"wrapper.py", "sound.py", "sound.wav", "client.py", "test_wrapper.py"},
+    "batch": {"wrapper.py", "nearest.py", "answers.csv", "test_wrapper.py"},
     "proxy": {"wrapper.py", "upstream.py", "test_wrapper.py"},
 }
+SAID = {"once": "boxes", "stream": "0.66", "batch": "May I bring my dog?", "proxy": "Hello"}
+"""What stands in the answer to the calls of each README."""
+OWL = "0.24\t0.66\t-11 dB\n1.04\t1.26\t-15 dB\n1.64\t2.26\t-9 dB\n"
+"""What the template `stream` hears in its own sound."""
 
 
 def names(folder: Path) -> set[str]:
@@ -50,6 +59,7 @@ def project(tmp_path: Path, kind: str) -> Path:
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command in a project, far from this repository's settings."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("ATHENA_", "PYTEST_"))}
+    environ |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}  # no business of a proxy's
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=100, check=False)
 
 
@@ -110,7 +120,7 @@ def test_settings_that_are_commented_out_exist(project: Path) -> None:
     text = (project / "athena.toml").read_text(encoding="utf-8")
     document = tomllib.loads(re.sub(r"^# (?=\w+ +=)", "", text, flags=re.MULTILINE))
     settings = {f"{section}.{key}" for section, keys in document.items() for key in keys if section != "wrapper"}
-    assert {"workers.seats", "workers.queue", "service.name"} <= settings <= {*CATALOGUE}
+    assert {"workers.seats", "service.name"} <= settings <= {*CATALOGUE}
 
 
 # ── that it works ─────────────────────────────────────────────────────────────────────────────────
@@ -148,23 +158,82 @@ def test_project_is_served_and_answers_its_readme(project: Path, kind: str, tmp_
     assert called is not None
     with served(project, tmp_path) as server:
         command = shown[1].replace("http://127.0.0.1:1888", server.url).replace("curl ", "curl --noproxy '*' ", 1)
-        answer = json.loads(run(project, "sh", "-c", command).stdout)
-        assert answer["header"]["code"] == 0, answer
-        result = answer["payload"]["result"]["text"]
-        result = json.loads(result) if isinstance(result, str) else result
-        assert result == {"text": "Hello"} if kind == "proxy" else result["boxes"][0]["score"] > 0.9
-        answered = run(project, str(ATHENA), *called[1].split(), "--url", server.url)
+        assert SAID[kind] in text_in(run(project, "sh", "-c", command).stdout)
+        answered = run(project, str(ATHENA), *shlex.split(called[1]), "--url", server.url)
         assert answered.returncode == 0, answered.stdout + answered.stderr
-        assert ("Hello" if kind == "proxy" else "boxes") in answered.stdout
+        assert SAID[kind] in answered.stdout
         assert not server.log("the warm-up call failed")
+
+
+def text_in(output: str) -> str:
+    """The data of an answer's only output; those of the events, joined, if it came as such."""
+    said = ""
+    for line in re.findall(r"^(?:data: )?(\{.*\})$", output, re.MULTILINE):
+        answer = json.loads(line)
+        assert answer["header"]["code"] == 0, answer
+        for block in answer.get("payload", {}).values():
+            said += block["text"] if isinstance(block["text"], str) else json.dumps(block["text"])
+    return said
+
+
+@contextmanager
+def made(folder: Path, kind: str, **settings: object) -> Iterator[Server]:
+    """A running project of a template, with these settings."""
+    assert cli.main(["new", NAME, "--template", kind, "-p", str(folder)]) == 0
+    chosen = {name.replace("__", "."): value for name, value in settings.items()}
+    with Server(folder, folder / NAME, settings=chosen) as server:
+        yield server
 
 
 def test_wrong_picture_is_answered_in_words(tmp_path: Path) -> None:
     """The error code of the wrapper reaches the caller with what it means."""
-    assert cli.main(["new", NAME, "-p", str(tmp_path)]) == 0
-    with Server(tmp_path, tmp_path / NAME) as server:
+    with made(tmp_path, "once") as server:
         status, body = server.call(NAME, b"no picture", key="image")
     assert (status, body["header"]["message"]) == (502, "send a PNG of 8 bits a channel, not interlaced;code=100")
+
+
+def test_client_streams_a_sound(tmp_path: Path) -> None:
+    """client.py sends its sound by WebSocket, a piece at a time, and prints each line."""
+    with made(tmp_path, "stream") as server:
+        address = server.url.replace("http", "ws")
+        done = run(tmp_path / NAME, sys.executable, "client.py", "sound.wav", address)
+        assert (done.returncode, done.stdout) == (0, OWL), done.stderr
+
+
+def test_wrong_sound_is_answered_in_words(tmp_path: Path) -> None:
+    """The same error reaches who streams and who posts."""
+    words = "send 16 bits, one channel: WAV, or raw with 16,000 samples a second;code=100"
+    with made(tmp_path, "stream") as server:
+        project = tmp_path / NAME
+        wrong = (project / "sound.wav").read_bytes()[:30]
+        (project / "wrong.wav").write_bytes(wrong)
+        block = {"audio": base64.b64encode(wrong).decode(), "status": 3}
+        whole = server.post(NAME, {"header": {"app_id": "123456"}, "payload": {"audio": block}})
+        done = run(project, sys.executable, "client.py", "wrong.wav", server.url.replace("http", "ws"))
+    assert (whole.status_code, whole.json()["header"]["message"]) == (502, words)
+    assert done.returncode == 1
+    assert done.stderr.endswith(f": {words}\n")
+
+
+def test_calls_that_come_at_once_are_answered_together(tmp_path: Path) -> None:
+    """Three calls meet in one batch, which waits for the third; each has its own answer."""
+    questions = {"bring a dog": "dog", "lost card": "card", "how many books": "books"}
+    # Longer than the test may take: only that it is full lets the batch go. A warm-up would wait alone.
+    meeting = {"batch__max": 3, "batch__max_wait_ms": 15_000, "workers__warmup": "false"}
+    with made(tmp_path, "batch", **meeting) as server, ThreadPoolExecutor(3) as threads:
+        answers = [*threads.map(lambda text: server.call(NAME, text, key="text"), questions)]
+    results = [body["payload"]["result"]["text"] for status, body in answers if status == 200]
+    assert [result["together"] for result in results] == [3, 3, 3], answers
+    assert all(word in result["question"] for word, result in zip(questions.values(), results, strict=True))
+
+
+def test_call_without_a_text_fails_alone(tmp_path: Path) -> None:
+    """Its neighbour in the batch is answered."""
+    meeting = {"batch__max": 2, "batch__max_wait_ms": 15_000, "workers__warmup": "false"}
+    with made(tmp_path, "batch", **meeting) as server, ThreadPoolExecutor(2) as threads:
+        (good, found), (bad, refused) = threads.map(lambda text: server.call(NAME, text, key="text"), ["dog", ""])
+    assert (good, found["payload"]["result"]["text"]["together"]) == (200, 2)
+    assert (bad, refused["header"]["message"]) == (502, "send a text;code=101")
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
@@ -184,20 +253,11 @@ def test_reader_of_pictures_agrees_with_pillow(tmp_path: Path, mode: str) -> Non
 # ── what is refused ───────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("kind", [*PLANNED])
-def test_template_to_come_is_refused_in_words(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """It says with what it comes, and what there is until then; nothing is made."""
-    assert cli.main(["new", NAME, "--template", kind, "-p", str(tmp_path)]) == 2
-    message, _, remedy = capsys.readouterr().err.splitlines()
-    assert message == f"error: the template {kind} is not here yet: it comes with {PLANNED[kind]}"
-    assert remedy == "  help: until then: --template once or --template proxy"
-    assert names(tmp_path) == set()
-
-
 def test_unknown_template_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The error has those that there are."""
     assert cli.main(["new", NAME, "--template", "twice", "-p", str(tmp_path)]) == 2
-    assert "--template once or --template proxy" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert all(f"--template {kind}" in error for kind in TEMPLATES)
 
 
 def test_project_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,8 +284,7 @@ def test_name_that_no_service_can_have_is_refused(
 
 
 def test_help_has_every_template(capsys: pytest.CaptureFixture[str]) -> None:
-    """Those that there are with what they do, and those to come."""
+    """And what its service does."""
     assert cli.main(["new", "--help"]) == 0
     output = capsys.readouterr().out
     assert all(f"  {kind:6}  {template.words}" in output for kind, template in TEMPLATES.items())
-    assert "Templates stream and batch come with streams and batches" in output

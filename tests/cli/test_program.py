@@ -93,12 +93,26 @@ def test_every_flag_reaches_its_setting(folder: Path, serve_with: Callable[[Serv
     serve_with(server)
     words = {"--host": "::1", "--port": "1", "--admin-port": "2", "--workers": "3", "--seats": "4", "--queue": "5"}
     words["--log"] = "json"
-    assert set(words) == set(FLAGS.values())
-    assert cli.main(["serve", "ocr", *(part for pair in words.items() for part in pair)]) == 0
+    assert {*words, "--reload"} == set(FLAGS.values())
+    assert cli.main(["serve", "ocr", "--reload", *(part for pair in words.items() for part in pair)]) == 0
     (hosted,) = server.given[0].services
     origins = {**server.given[0].origins, **hosted.origins}
     assert {origins[name] for name in FLAGS} == {f"flag {flag}" for flag in FLAGS.values()}
-    assert (server.given[0].server.host, hosted.workers.queue) == ("::1", 5)
+    assert (server.given[0].server.host, hosted.workers.queue, server.given[0].server.reload) == ("::1", 5, True)
+
+
+def test_switch_that_is_not_given_says_nothing(
+    folder: Path, serve_with: Callable[[Server], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without --reload the environment's word stands."""
+    server = Recorder()
+    serve_with(server)
+    monkeypatch.setenv("ATHENA_SERVER_RELOAD", "yes")
+    assert cli.main(["serve", "ocr"]) == 0
+    assert (server.given[0].server.reload, server.given[0].origins["server.reload"]) == (
+        True,
+        "environment ATHENA_SERVER_RELOAD",
+    )
 
 
 def test_serve_without_a_path_takes_the_wrapper_here(folder: Path, serve_with: Callable[[Server], None]) -> None:
@@ -179,7 +193,7 @@ def test_settings_without_a_wrapper_show_the_server(folder: Path, capsys: pytest
     assert cli.main(["settings"]) == 0
     output = capsys.readouterr().out
     assert "server.port" in output
-    assert "name one to see [service], [workers] and [wrapper]" in output
+    assert "name one to see [service], [workers], [batch], [stream] and [wrapper]" in output
 
 
 def test_settings_say_what_became_of_an_aiges_toml(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -202,14 +216,11 @@ def test_settings_say_what_became_of_an_aiges_toml(folder: Path, capsys: pytest.
     [
         (["serv"], "no command serv", "did you mean `athena serve`?"),
         (["./ocr/wrapper.py"], "no command ./ocr/wrapper.py", "did you mean `athena serve ./ocr/wrapper.py`?"),
-        (
-            ["xyzzy"],
-            "no command xyzzy",
-            "commands: new, run, serve, call, status, schema, settings, doctor, completion",
-        ),
+        (["xyzzy"], "no command xyzzy", f"commands: {', '.join(COMMANDS)}"),
         (["serve", "--prot", "1"], "no such option", "athena serve --help"),
         (["--prot"], "no such option", "athena --help"),
         (["serve", "--port"], "option '--port' requires an argument", "athena --help"),
+        (["serve", "ocr", "--reload", "--set", "server.reload=no"], "server.reload is set twice", "flag --reload"),
         (["serve", "nowhere"], "no such file or folder: nowhere", "name a wrapper.py, or its folder"),
         (["serve", "ocr", "--port", "x"], 'server.port must be a whole number from 0 to 65535, not "x"', ""),
     ],

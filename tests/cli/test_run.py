@@ -89,7 +89,17 @@ def test_wrapper_in_order_ends_with_0(tmp_path: Path) -> None:
     result = run(cwd=write(tmp_path, ECHO))
     assert result.returncode == 0, result.stderr
     assert "  ok    types are as declared\n" in result.stdout
-    assert result.stdout.splitlines()[-1].startswith("wrapper.py has been verified: 11 checks, 0 warnings")
+    last = "wrapper.py has been verified: 11 checks, 0 warnings. Serve it: athena serve wrapper.py"
+    assert result.stdout.splitlines()[-1] == last
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("ocr", "ocr"), ("ocr/wrapper.py", "ocr/wrapper.py"), ("my ocr", "'my ocr'")]
+)
+def test_last_line_serves_what_was_tried(tmp_path: Path, path: str, said: str) -> None:
+    """By the path that was given, ready to be typed."""
+    write(tmp_path / path.removesuffix("/wrapper.py"), ECHO)
+    assert run(path, cwd=tmp_path).stdout.splitlines()[-1].endswith(f" Serve it: athena serve {said}")
 
 
 def test_failed_check_ends_with_1(tmp_path: Path) -> None:
@@ -137,6 +147,74 @@ def test_stream_asks_for_a_session(tmp_path: Path) -> None:
     result = run(write(tmp_path, ECHO), "--stream")
     assert result.returncode == 1
     assert "FAIL  wrapperCreate" in result.stdout
+
+
+# ── for programs ──────────────────────────────────────────────────────────────────────────────────
+
+
+NOISY = """
+import os, subprocess
+print("imported", flush=True)
+"""
+"""Begins a wrapper that writes in every way."""
+SHOUT = "os.write(1, b'raw\\n'); subprocess.run(['echo', 'child']); print('printed'); return 0"
+
+
+def test_json_has_every_check(tmp_path: Path) -> None:
+    """What is in order, each with its name, and nothing else on standard output."""
+    result = run(write(tmp_path, ECHO), "--json")
+    document = json.loads(result.stdout)
+    assert result.returncode == 0
+    assert (document["ok"], document["warnings"], len(document["checks"])) == (True, [], 11)
+    assert document["checks"][1] == {"name": "wrapperInit", "ok": True, "message": ""}
+
+
+def test_json_is_alone_on_standard_output(tmp_path: Path) -> None:
+    """What user code writes, in any way, goes to standard error, and so does the report for people."""
+    result = run(write(tmp_path, NOISY + ECHO.replace("return 0", SHOUT)), "--json")
+    assert json.loads(result.stdout)["ok"]
+    assert {"imported", "raw", "child", "printed", "  ok    wrapperInit"} <= set(result.stderr.splitlines())
+
+
+def test_json_of_a_failure_has_its_place(tmp_path: Path) -> None:
+    """The line of the wrapper's that raised; the traceback is on standard error."""
+    source = ECHO.replace("return 0", "raise ValueError('no model')")
+    folder = write(tmp_path, source)
+    result = run(folder, "--json")
+    line = source.splitlines().index("        raise ValueError('no model')") + 1
+    assert result.returncode == 1
+    document = json.loads(result.stdout)
+    assert document["ok"] is False
+    assert document["checks"][-1] == {
+        "name": "wrapperInit",
+        "ok": False,
+        "message": "it raised ValueError: no model",
+        "place": f"{folder / 'wrapper.py'}:{line}",
+    }
+    assert "Traceback" in result.stderr
+
+
+def test_json_has_warnings_of_the_answer_and_of_the_class(tmp_path: Path) -> None:
+    """What the server puts right, and what nobody calls, is no failed check."""
+    slip = ECHO.replace("return 0", "pass") + "\n    def wrapperfini(self):\n        pass\n"
+    result = run(write(tmp_path, slip), "--json")
+    document = json.loads(result.stdout)
+    assert (result.returncode, document["ok"]) == (0, True)
+    warnings = {warning["name"]: warning["message"] for warning in document["warnings"]}
+    assert warnings["wrapperInit"] == "it returned None, which counts as 0"
+    assert "wrapperfini, which nobody calls" in warnings["log"]
+
+
+def test_json_of_what_cannot_be_loaded(tmp_path: Path) -> None:
+    """One failed check with the place and the remedy; the error for people and the exit code are as ever."""
+    folder = write(tmp_path, "import os\nimport no_such_model\n")
+    result = run(folder, "--json")
+    document = json.loads(result.stdout)
+    (check,) = document["checks"]
+    assert (result.returncode, document["ok"], check["ok"]) == (3, False, False)
+    assert "No module named 'no_such_model'; install what has the module" in check["message"]
+    assert check["place"] == f"{folder / 'wrapper.py'}:2"
+    assert "error: wrapper.py cannot be imported" in result.stderr
 
 
 # ── ASF's first style ─────────────────────────────────────────────────────────────────────────────
@@ -210,7 +288,15 @@ def test_exit_by_user_code_is_a_failure(tmp_path: Path) -> None:
     """sys.exit(0) in a method is not taken for success."""
     result = run(write(tmp_path, ECHO.replace("return 0", "sys.exit(0)")))
     assert result.returncode == 1
-    assert "wrapper.py is not ready: it called sys.exit(0)" in result.stdout
+    assert "  FAIL  wrapperInit: it called sys.exit(0), which ends a worker" in result.stdout
+
+
+def test_exit_by_a_property_is_a_failure(tmp_path: Path) -> None:
+    """Also where no method is called: it is a wrapper that cannot be loaded."""
+    source = ECHO + "\n    @property\n    def params_test_values(self):\n        sys.exit(0)\n"
+    result = run(write(tmp_path, source))
+    assert result.returncode == 3
+    assert "SystemExit" in result.stderr
 
 
 def test_nothing_to_try_is_said() -> None:

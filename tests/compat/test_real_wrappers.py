@@ -168,7 +168,7 @@ def test_wrapper_for_streams_answers_by_callback(monkeypatch: pytest.MonkeyPatch
     session = adapter.sessions.create(*step("sid-1"), sent.put)
     assert isinstance(session, Session)
     for status in (0, 2):
-        assert session.write(step("sid-1", status)[0]) is None
+        assert session.write(step("sid-1", status)[0].pieces, {}) is None
         reply = sent.get(timeout=10.0)
         assert (reply.code, reply.status) == (0, status)
     assert bytes(reply.pieces[0].data) == b"datadata"

@@ -170,7 +170,7 @@ def test_line_09_create_gets_the_right_values(loaded: Loaded, signature: str, ex
 def test_line_09_write_gets_the_right_values(loaded: Loaded, signature: str, expected: list[object]) -> None:
     """Each signature of `wrapperWrite`."""
     session = begun(loaded(noting("wrapperWrite", signature, "return 0")))
-    assert session.write(asked()) is None
+    assert session.write(asked().pieces, asked().params) is None
     session.destroy()
     assert seen() == expected
 
@@ -283,7 +283,7 @@ def _raise(error: BaseException) -> Any:
 def test_line_13_write_returns_nothing_or_fails(write: Method, expected: tuple[int, str] | None) -> None:
     """None is well; -1 is 10907 with the words of `wrapperError`, an exception 10907 with its own."""
     session = begun(wrapper_of(wrapperWrite=write, wrapperError=lambda _: "no more"))
-    reply = session.write(asked())
+    reply = session.write(asked().pieces, asked().params)
     session.destroy()
     assert (None if reply is None else (reply.code, reply.message)) == expected
 

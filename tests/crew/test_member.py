@@ -89,7 +89,7 @@ async def test_worker_that_died_between_promise_and_call() -> None:
     assert (one.load, one.is_gone, link.begun) == (0, True, [])
 
 
-@pytest.mark.parametrize("kind", [Kind.BEGIN, Kind.HELLO, Kind.CANCEL, Kind.CREDIT])
+@pytest.mark.parametrize("kind", [Kind.BEGIN, Kind.HELLO, Kind.CANCEL, Kind.DRAIN])
 async def test_frame_that_no_worker_sends_is_bad(kind: Kind) -> None:
     """The link is not to be trusted any further."""
     one, _ = member()

@@ -232,11 +232,12 @@ def test_malformed_http_is_answered(actor: Server) -> None:
     assert (answer.status, answer.code) == (400, 10163)
 
 
-def test_websocket_handshake_is_refused(actor: Server) -> None:
-    """Nothing speaks WebSocket yet: 403, not a hang."""
+def test_websocket_of_no_service_is_refused(actor: Server) -> None:
+    """In HTTP, before the handshake, as any other path that is nobody's."""
     answer = ask(
         actor.port,
-        "GET /v1/private/actor HTTP/1.1\nHost: x\nConnection: Upgrade\nUpgrade: websocket\n"
+        "GET /v1/private/nobody HTTP/1.1\nHost: x\nConnection: Upgrade\nUpgrade: websocket\n"
         "Sec-WebSocket-Version: 13\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
     )
-    assert answer.status == 403
+    assert answer.status == 404
+    assert json.loads(answer.body) == {"message": "not found", "services": ["actor"]}

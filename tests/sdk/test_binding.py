@@ -15,7 +15,7 @@ ALL: Mapping[str, object] = {
     name: f"<{name}>"
     for name in (
         *("params", "request", "tag", "sid", "handle", "person", "persons", "person_count", "errnum", "response_list"),
-        *("resource", "config", "code", "context"),
+        *("resource", "config", "code", "context", "pieces"),
     )
 }
 """Every value, recognisable."""

@@ -78,7 +78,7 @@ class FakePlace(Place):
     def fail(self, stage: str, message: str) -> None:
         """The wrapper does not load, or does not init."""
         self.failure = Failed(stage, message, "wrapper.py:3", "mend it")
-        self._become(State.WAITING, message)
+        self._become(State.WAITING, f"{message}; help: mend it")
         self._settled.set()
 
 
@@ -97,7 +97,7 @@ class Board:
         if isinstance(order, Install | TakeOver):
             self.orders.append(f"{type(order).__name__} {order.service} {order.generation}")
 
-    def join(self, place: Place, service: str, generation: int) -> None:
+    def join(self, place: Place, service: str, generation: int, *, batch: int) -> None:  # noqa: ARG002  # a board's
         """Link every door with a worker."""
         self.orders.append(f"Join {place.name} {service} {generation}")
 

@@ -122,6 +122,7 @@ def test_report_is_short() -> None:
                 "ready": True,
                 "generation": 1,
                 "seats": 1,
+                "used": 0,
                 "workers": [{"name": "ocr-0", "state": "ready", "reason": "ready", "longest_seconds": 0.0}],
             }
         },

@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from athena_serving.supervisor import output
 from athena_serving.supervisor.output import MARK, Output
 
 Start = Callable[..., Output]
+
+WITHIN = 10.0  # seconds; a busy machine included
 
 
 class Pipes:
@@ -118,6 +121,27 @@ async def test_what_is_over_the_rate_is_counted(pipes: Pipes, caplog: pytest.Log
     assert len(lines) + sum(lost) == 5000
     assert len(lines) <= 30  # the clock may go on to another second meanwhile, or two
     assert one.last_lines() == ["again"] * 20
+
+
+async def test_what_was_lost_is_told_though_nothing_follows(pipes: Pipes, caplog: pytest.LogCaptureFixture) -> None:
+    """A child that falls silent after its flood is told of soon, not when it speaks again, and once."""
+    told = asyncio.Event()
+
+    class Bell(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.levelno == logging.WARNING:
+                told.set()
+
+    output.log.addHandler(bell := Bell())
+    one = pipes.output(lines_per_second=2)
+    pipes.write(b"again\n" * 50)
+    async with asyncio.timeout(WITHIN):
+        await told.wait()
+    output.log.removeHandler(bell)
+    await ended(pipes, one)
+    kept = [record for record in caplog.records if record.levelno == logging.INFO]
+    lost = [int(record.message.split()[0]) for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(kept) + sum(lost) == 50
 
 
 async def test_endless_line_is_cut(pipes: Pipes, caplog: pytest.LogCaptureFixture) -> None:

@@ -35,6 +35,8 @@ def _strategy(kind: object) -> st.SearchStrategy[Any]:
         bool: st.booleans(),
         list[str]: st.lists(st.text(max_size=5), max_size=3),
         list[int]: st.lists(st.integers(min_value=0, max_value=2**32), max_size=3),
+        tuple[str, ...]: st.lists(st.text(max_size=5), max_size=3).map(tuple),
+        control.Batching: st.builds(control.Batching),
         dict[str, str]: st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3),
     }
     return known[kind]

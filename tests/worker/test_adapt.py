@@ -14,7 +14,7 @@ from athena_serving.sdk import DataListCls, DataListNode, Response, ResponseData
 from athena_serving.sdk.context import Context, current
 from athena_serving.wire.messages import Piece, Reply
 from athena_serving.worker.adapt import Adapter
-from athena_serving.worker.tasks import CallInterrupted
+from athena_serving.worker.interrupts import CallInterrupted
 from tests.wire.calls import call
 
 FILE = "wrapper.py"

@@ -81,8 +81,8 @@ def test_inputs_in_both_styles() -> None:
     """Nodes in a list that has `get`, or dicts in a tuple."""
     asked = call()
     asked.pieces = [Piece("sound", 1, 0, {"encoding": "raw"}, b"pcm")]
-    (node,) = inputs.nodes(asked).list
+    (node,) = inputs.nodes(asked.pieces).list
     assert isinstance(node, DataListNode)
     assert (node.key, node.data, node.len, node.type, node.status) == ("sound", b"pcm", 3, 1, 0)
     expected = {"key": "sound", "data": b"pcm", "len": 3, "type": 1, "status": 0, "desc": {"encoding": "raw"}}
-    assert inputs.old_nodes(asked) == (expected,)
+    assert inputs.old_nodes(asked.pieces) == (expected,)

@@ -12,8 +12,8 @@ from athena_serving.sdk.callback import callback
 from athena_serving.sdk.context import Context, current
 from athena_serving.wire.messages import Call, Piece, Reply
 from athena_serving.worker.failures import Failures
+from athena_serving.worker.interrupts import CallInterrupted
 from athena_serving.worker.sessions import Session, Sessions
-from athena_serving.worker.tasks import CallInterrupted
 from tests.wire.calls import call
 
 FILE = "wrapper.py"
@@ -176,7 +176,7 @@ def test_write_is_called_in_every_spelling(write: Method) -> None:
 
     noting.__wrapped__ = write  # type: ignore[attr-defined]  # its signature
     session = begun(Made(Write=noting))
-    assert session.write(step(b"one")) is None
+    assert session.write(step(b"one").pieces, {}) is None
     session.destroy()
     ((handle, request, sid),) = got
     assert (handle, sid) == ("handle", "sid-1")
@@ -198,7 +198,7 @@ def test_write_that_fails_is_said_and_the_session_is_destroyed_once(write: Metho
     """10907; the end is the caller's to make, as often as it likes."""
     wrapper = Made(Write=write)
     session = begun(wrapper)
-    assert failed(session.write(step())) == (10907, message)
+    assert failed(session.write(step().pieces, {})) == (10907, message)
     session.destroy()
     session.destroy()
     assert wrapper.destroyed == ["handle"]
@@ -208,7 +208,7 @@ def test_interrupted_write_passes_through() -> None:
     """It is the engine's, no failure of user code's."""
     session = begun(Made(Write=raising(CallInterrupted())))
     with pytest.raises(CallInterrupted):
-        session.write(step())
+        session.write(step().pieces, {})
     session.destroy()
 
 
@@ -226,7 +226,7 @@ def test_read_that_has_nothing_yet(answer: object) -> None:
 def test_read_is_optional() -> None:
     """A wrapper that answers by `callback` has none."""
     session = begun(Made())
-    assert (session.write(step()), session.read()) == (None, None)
+    assert (session.write(step().pieces, {}), session.read()) == (None, None)
     session.destroy()
 
 
@@ -354,7 +354,7 @@ def test_functions_get_and_give_dicts() -> None:
             wrapperDestory=kept.append,
         )
         session = begun(wrapper, is_old=True)
-        assert session.write(step(b"one")) is None
+        assert session.write(step(b"one").pieces, {}) is None
         reply = session.read()
         assert reply is not None
         assert (reply.status, bytes(reply.pieces[0].data)) == (2, b"ha")

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from athena_serving.sdk.context import Context
+from athena_serving.worker.interrupts import CallInterrupted
 from athena_serving.worker.link import DoorLink
-from athena_serving.worker.tasks import CallInterrupted, State, Task
+from athena_serving.worker.tasks import State, Task
 from tests.wire.calls import call
 
 ROUNDS = 1000
@@ -177,7 +178,7 @@ def _run(task: Task) -> bool:
 
 TRACED = """
 import sys, threading
-from athena_serving.worker.tasks import CallInterrupted
+from athena_serving.worker.interrupts import CallInterrupted
 from tests.worker.test_tasks import waiting
 
 def work():

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from athena_serving.cli import waiting
 from athena_serving.errors import Problem, UsageError
 
 if TYPE_CHECKING:
-    from rich.status import Status
-
     from athena_serving.client import CallError, Client, Output, Result, ServiceSchema
 
 # \b keeps click from filling the lines.
@@ -28,6 +27,8 @@ Examples:
 
 DEFAULT_URL: Final = "http://127.0.0.1:1888"
 SECONDS: Final = click.FloatRange(0, min_open=True)
+MUCH: Final = 1_000_000
+"""Bytes of inputs whose size is said while they are sent."""
 MOST_LINES: Final = 24
 """Lines of JSON that the table shows of one output."""
 
@@ -85,7 +86,7 @@ def command(service: str, *, url: str, folder: str, force: bool, as_json: bool, 
     place = _folder(folder)
     inputs = {key: _data(key, text) for key, text in _pairs("-i", words["inputs"])}
     try:
-        with _client(url, words) as client:
+        with _client(url, words) as client, waiting.sign(_going_on(service, inputs), is_wanted=not as_json):
             result = _called(client, service, inputs, words)
     except CallError as error:
         if as_json:
@@ -132,21 +133,18 @@ def _called(client: "Client", service: str, inputs: Mapping[str, bytes], words: 
         ("header", header, schema.header),
     ):
         _check(kind, given, known, schema)
-    with _waiting(f"calling {service} ..."):
-        return client.call(
-            service,
-            inputs,
-            {key: typed(text, schema.params[key]) for key, text in params.items()},
-            outputs=wishes,
-            header={key: typed(text, schema.header[key]) for key, text in header.items()},
-        )
+    return client.call(
+        service,
+        inputs,
+        {key: typed(text, schema.params[key]) for key, text in params.items()},
+        outputs=wishes,
+        header={key: typed(text, schema.header[key]) for key, text in header.items()},
+    )
 
 
-def _waiting(text: str) -> "Status":
-    """A sign on a terminal that something goes on; nothing elsewhere."""
-    from rich.console import Console  # noqa: PLC0415  # as above
-
-    return Console(stderr=True, markup=False).status(text)
+def _going_on(service: str, inputs: Mapping[str, bytes]) -> str:
+    size = sum(map(len, inputs.values()))
+    return printable(f"calling {service}") + (f" with {size / 1e6:,.1f} MB" if size >= MUCH else "")
 
 
 # ── what was typed ────────────────────────────────────────────────────────────────────────────────
@@ -331,9 +329,9 @@ def _show(result: "Result", saved: Mapping[str, Path]) -> None:
         table.add_column(name, overflow="fold")
     for key, one in result.outputs.items():
         value = f"{len(one.data):,} bytes in {saved[key]}" if key in saved else _shown(one)
-        table.add_row(*(Text(_printable(cell)) for cell in (key, one.type, value)))
+        table.add_row(*(Text(printable(cell)) for cell in (key, one.type, value)))
     console.print(table if result.outputs else "no outputs")
-    console.print(_printable(f"sid {result.sid} · {result.seconds * 1000:,.1f} ms"), soft_wrap=True)
+    console.print(printable(f"sid {result.sid} · {result.seconds * 1000:,.1f} ms"), soft_wrap=True)
 
 
 def _shown(output: "Output") -> str:
@@ -344,7 +342,7 @@ def _shown(output: "Output") -> str:
     return "\n".join(lines if more <= 0 else [*lines[:MOST_LINES], f"... {more:,} more lines; --json has them all"])
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text of a stranger's that cannot steer the terminal."""
     return "".join(
         one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape", "surrogatepass").decode()
@@ -363,10 +361,10 @@ def _told(error: "CallError", service: str, url: str) -> UsageError:
         case client.ServiceNotFound():
             names = ", ".join(error.services)
             remedy = _near(service, error.services) or (f"services there: {names}" if names else "look at --url")
-            return UsageError(_printable(f"no service {service}"), where=url, help=_printable(remedy))
+            return UsageError(printable(f"no service {service}"), where=url, help=printable(remedy))
         case client.NotReachable():
             remedy = "is `athena serve` running there? --url has the address"
-            return Unreachable(_printable(error.message), help=remedy)
+            return Unreachable(printable(error.message), help=remedy)
         case client.BadRequest():
             places = "; ".join(map(_place, error.problems))
             said, remedy = (
@@ -381,7 +379,7 @@ def _told(error: "CallError", service: str, url: str) -> UsageError:
             said, remedy = f"the code of service {service} failed: {error.message}", log
         case _:
             said, remedy = error.message, log
-    return CallFailed(_printable(said), where=_printable(where), help=_printable(remedy))
+    return CallFailed(printable(said), where=printable(where), help=printable(remedy))
 
 
 def _place(problem: Problem) -> str:

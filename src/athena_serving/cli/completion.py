@@ -3,10 +3,20 @@
 import click
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
+
+class Fish(FishComplete):
+    """Click's, but for the words of help, which it cut at their first comma."""
+
+    source_template = FishComplete.source_template.replace('string split ","', 'string split --max 1 ","')
+
+
 SHELLS: dict[str, tuple[type[ShellComplete], str]] = {
     "bash": (BashComplete, "echo 'eval \"$({name} completion bash)\"' >> ~/.bashrc"),
     "zsh": (ZshComplete, "echo 'eval \"$({name} completion zsh)\"' >> ~/.zshrc"),
-    "fish": (FishComplete, "{name} completion fish > ~/.config/fish/completions/{name}.fish"),
+    "fish": (
+        Fish,
+        "mkdir -p ~/.config/fish/completions; {name} completion fish > ~/.config/fish/completions/{name}.fish",
+    ),
 }
 """Shell to the maker of its script, and the line that installs it."""
 

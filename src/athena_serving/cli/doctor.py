@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from athena_serving.cli import flags
+from athena_serving.cli import flags, waiting
 from athena_serving.cli import settings as shown
 from athena_serving.cli.checks import Finding, Outcome, examine
 from athena_serving.cli.facts import gather
@@ -27,7 +27,7 @@ _STYLES: Final = {Outcome.OK: "green", Outcome.WARN: "yellow", Outcome.FAIL: "bo
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @click.option("--load", "loads", is_flag=True, help="Import each wrapper too, in a process of its own.")
 @flags.setting_flags
@@ -38,7 +38,9 @@ def command(paths: tuple[str, ...], *, as_json: bool, loads: bool, **words: obje
     it 0.
     """
     chosen = flags.load(flags.default_paths(paths), words)
-    findings = examine(gather(chosen, loads=loads), chosen)
+    with waiting.sign("loading the wrappers" if loads else "looking around", is_wanted=not as_json):
+        facts = gather(chosen, loads=loads)
+    findings = examine(facts, chosen)
     if as_json:
         click.echo(json.dumps(as_document(chosen, findings), ensure_ascii=False, indent=2))
     else:

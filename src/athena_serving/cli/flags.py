@@ -25,12 +25,18 @@ _HELP = {
     "workers.seats": ("N", "Calls that user code runs at once in one worker. [1]"),
     "workers.queue": ("N", "Calls that may wait; 0 refuses when every seat is taken. [256]"),
     "server.log": ("human|json", "Form of the log. [human on a terminal, else json]"),
+    "server.reload": ("", "After an edit, start new workers and then end the old."),
 }
+"""What stands for the value of each flag, which is empty for a switch, and its line of help."""
 
 
 def setting_flags(command: Command) -> Command:
     """Add the flags of settings to a command; it gets them as `**words`, to hand to `load`."""
-    options = [click.option(FLAGS[name], metavar=metavar, help=text) for name, (metavar, text) in _HELP.items()]
+    # A switch that is not given must not say "off": that would win over the environment and the files.
+    options = [
+        click.option(FLAGS[name], metavar=metavar or None, is_flag=not metavar, default=None, help=text)
+        for name, (metavar, text) in _HELP.items()
+    ]
     options.append(
         click.option(
             "--config", metavar="FILE", type=click.Path(), help="Settings file. [./athena.toml, if there is one]"

@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 
+from athena_serving.cli import loading
 from athena_serving.kit import logs
 from athena_serving.settings import Hosted, Serve
 from athena_serving.settings.aiges import FILE_NAME, UNREAD
@@ -26,7 +27,8 @@ def run(chosen: Serve, *, warnings: Sequence[str] = (), notes: Sequence[str] = (
     # Not at the top: the notes are out before the server is imported, and tests put another in its place.
     from athena_serving.supervisor import service  # noqa: PLC0415
 
-    return service.run(chosen)
+    with loading.shown(chosen):
+        return service.run(chosen)
 
 
 def _remarks(hosted: Hosted) -> Iterator[str]:

@@ -46,6 +46,35 @@ TEMPLATES: Final = {
             ("athena call @NAME@ -i image=@@PATH@/picture.png", "calls it, from another terminal"),
         ),
     ),
+    "stream": Template(
+        "sound in while it is recorded, lines out while it goes on",
+        {
+            "wrapper.py": "the service: put your model here",
+            "sound.py": "finds what is loud; your model takes its place",
+            "sound.wav": "input of the self-test and of the warm-up",
+            "client.py": "streams a sound to it by WebSocket",
+            "test_wrapper.py": "tests without a server: python -m pytest",
+        },
+        (
+            ("athena run @PATH@", "tries it in one process"),
+            ("athena serve @PATH@", "serves it; try-it page: http://127.0.0.1:1888/"),
+            ("python @PATH@/client.py", "streams to it, from another terminal"),
+        ),
+    ),
+    "batch": Template(
+        "text in, JSON out; calls that come together are answered together",
+        {
+            "wrapper.py": "the service: put your model here",
+            "nearest.py": "finds the most similar text; your model takes its place",
+            "answers.csv": "what it knows",
+            "test_wrapper.py": "tests without a server: python -m pytest",
+        },
+        (
+            ("athena run @PATH@", "tries it in one process"),
+            ("athena serve @PATH@", "serves it; try-it page: http://127.0.0.1:1888/"),
+            ("athena call @NAME@ -i text=dogs", "calls it, from another terminal"),
+        ),
+    ),
     "proxy": Template(
         "hands calls on to an HTTP API, and translates its errors",
         {
@@ -60,8 +89,6 @@ TEMPLATES: Final = {
         ),
     ),
 }
-PLANNED: Final = {"stream": "streams", "batch": "batches"}
-"""Templates that come with what they show."""
 
 DEFAULT: Final = "once"
 
@@ -69,7 +96,7 @@ DEFAULT: Final = "once"
 EXAMPLES = """\b
 Examples:
   athena new ocr
-  athena new gate --template proxy
+  athena new ears --template stream
   athena new ocr -p services"""
 
 HELP = "\n\n".join(
@@ -77,7 +104,6 @@ HELP = "\n\n".join(
         "Make a project NAME that works at once: a wrapper, its test, settings, README, Dockerfile.",
         "NAME becomes the service's: the last part of its URL. Nothing is ever overwritten.",
         "\n".join(("\b", "Templates:", *(f"  {name:6}  {template.words}" for name, template in TEMPLATES.items()))),
-        "Templates stream and batch come with streams and batches.",
     )
 )
 
@@ -116,13 +142,10 @@ def command(name: str, kind: str, path: str) -> None:
 
 
 def _chosen(kind: str) -> Template:
-    """The template of this name. Raises UsageError if there is none yet, or none at all."""
+    """The template of this name. Raises UsageError if there is none."""
     if kind in TEMPLATES:
         return TEMPLATES[kind]
     names = " or ".join(f"--template {name}" for name in TEMPLATES)
-    if kind in PLANNED:
-        message = f"the template {kind} is not here yet: it comes with {PLANNED[kind]}"
-        raise UsageError(message, where="flag --template", help=f"until then: {names}")
     raise UsageError(f"no template {kind}", where="flag --template", help=names)
 
 

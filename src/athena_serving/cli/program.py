@@ -18,6 +18,8 @@ COMMANDS = {
     "serve": "athena_serving.cli.serve",
     "call": "athena_serving.cli.call",
     "status": "athena_serving.cli.status",
+    "sessions": "athena_serving.cli.sessions",
+    "cancel": "athena_serving.cli.cancel",
     "schema": "athena_serving.cli.schema",
     "settings": "athena_serving.cli.settings",
     "doctor": "athena_serving.cli.doctor",

@@ -1,13 +1,16 @@
 """`athena run`: the self-test of a wrapper, in this process, on its fields' test values."""
 
 import contextlib
+import json
 import logging
 import os
+import re
+import shlex
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Final, NoReturn, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn, cast
 
 import click
 
@@ -33,6 +36,7 @@ from athena_serving.sdk.fields import Field
 from athena_serving.settings import Hosted, Workers
 
 if TYPE_CHECKING:
+    from athena_serving.sdk.trial import Report
     from athena_serving.wire.schema import Schema
 
 # \b keeps click from filling the lines.
@@ -41,7 +45,8 @@ Examples:
   athena run
   athena run ./ocr
   athena run ./ocr --set wrapper.lang=zh
-  athena run ./tts/wrapper.py --stream"""
+  athena run ./tts/wrapper.py --stream
+  athena run ./ocr --json > report.json"""
 
 FAILED: Final = 1
 """Exit code where checks failed."""
@@ -52,9 +57,10 @@ BODIES: Final = {DataAudio: AudioBodyField, DataImage: ImageBodyField}
 @click.command(epilog=EXAMPLES)
 @click.argument("path", required=False, type=click.Path())
 @click.option("--stream", is_flag=True, help="Try it as a session, also where it answers single calls.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs; all else to standard error.")
 @flags.setting_flags
 @click.pass_context
-def command(context: click.Context, /, path: str | None, *, stream: bool, **words: object) -> None:
+def command(context: click.Context, /, path: str | None, *, stream: bool, as_json: bool, **words: object) -> None:
     """Try the wrapper at PATH, a wrapper.py or its folder, in this process. Without a PATH: ./wrapper.py.
 
     It is loaded as `athena serve` with the same arguments would, started, called with the test values of its fields,
@@ -64,27 +70,96 @@ def command(context: click.Context, /, path: str | None, *, stream: bool, **word
     if not wrappers:
         raise flags.no_wrapper("run")
     chosen = flags.load(wrappers, words)
-    work = partial(_tried, chosen.services[0], is_stream=stream, body_limit=chosen.limits.body)
-    _leave(guard(work, context.find_root().info_name or "athena"))
+    # Not at the top, here and below: --help should not wait for it.
+    from athena_serving.sdk.trial import Report  # noqa: PLC0415
+
+    name = context.find_root().info_name or "athena"
+    report = Report(f"{name} serve {shlex.quote(wrappers[0])}")
+    work = partial(_tried, chosen.services[0], report, is_stream=stream, body_limit=chosen.limits.body)
+    _leave(guard(partial(_documented, work, report, _kept_output()) if as_json else work, name))
 
 
-def _tried(hosted: Hosted, *, is_stream: bool, body_limit: int) -> int:
+def _tried(hosted: Hosted, report: "Report", *, is_stream: bool, body_limit: int) -> int:
     """The exit code of the test. Raises WrapperNotLoadable."""
-    # Not at the top: --help should not wait for it.
     from athena_serving.sdk import selftest  # noqa: PLC0415
+    from athena_serving.worker import load  # noqa: PLC0415
 
     try:
         wrapper = _loaded(hosted, is_stream=is_stream, body_limit=body_limit)
-        return 0 if selftest.run(wrapper, stream=is_stream) else FAILED
-    except SystemExit as error:  # user code: it would end us without a word
-        words = f"it called sys.exit({error.code!r}), which ends a server's worker"
-        click.echo(f"{hosted.path.name} is not ready: {words}. Raise an exception, or return a code.")
-        return FAILED
+        return 0 if selftest.run(wrapper, stream=is_stream, report=report) else FAILED
+    except SystemExit as error:  # user code, as in a property: it would end us without a word
+        raise load.explained(error, hosted.path, "Wrapper ends the process") from error
+
+
+# ── for programs ──────────────────────────────────────────────────────────────────────────────────
+
+
+class _Heard(logging.Handler):
+    """Keeps what our own code warns of: what is odd about a wrapper and no check of an answer's."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one line."""
+        self.lines.append(record.getMessage())
+
+
+def _documented(work: Callable[[], int], report: "Report", output: BinaryIO) -> int:
+    """Do the work, and write what came of it; also where the wrapper cannot be loaded, which is raised then."""
+    from athena_serving.sdk.findings import FAILURE, Finding  # noqa: PLC0415
+
+    heard = _Heard()
+    logging.getLogger("athena_serving").addHandler(heard)
+    try:
+        code = work()
+    except UsageError as error:
+        place = re.sub(r"(:\d+)  .*", r"\1", error.where)  # without the line's source
+        words = "; ".join(filter(None, (error.message, error.help)))
+        report.findings.append(Finding("the wrapper can be tried", FAILURE, words, place))
+        _write(_document(report, heard.lines), output)
+        raise
+    _write(_document(report, heard.lines), output)
+    return code
+
+
+def _write(document: Mapping[str, object], output: BinaryIO) -> None:
+    with output:
+        output.write(json.dumps(document, ensure_ascii=False, indent=2).encode(errors="backslashreplace") + b"\n")
+
+
+def _document(report: "Report", lines: list[str]) -> dict[str, object]:
+    """`{"ok", "checks": [{"name", "ok", "message", "place"}], "warnings": [{"name", "message", "place"}]}`.
+
+    A warning is no check: the server lets it pass. A `place` is FILE:LINE, and left out where nobody knows one.
+    """
+    from athena_serving.sdk.findings import FAILURE, WARNING  # noqa: PLC0415
+
+    checks: list[dict[str, object]] = []
+    warnings: list[dict[str, object]] = [{"name": "log", "message": line} for line in lines]
+    for about, verdict, words, place in report.findings:
+        said = {"message": words, **({"place": place} if place else {})}
+        if verdict == WARNING:
+            warnings.append({"name": about, **said})
+        else:
+            checks.append({"name": about, "ok": verdict != FAILURE, **said})
+    return {"ok": all(check["ok"] for check in checks), "checks": checks, "warnings": warnings}
+
+
+def _kept_output() -> BinaryIO:
+    """Standard output, for us alone to the end: what user code writes, in any way, goes to standard error."""
+    sys.stdout.flush()
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return output
+
+
+# ── a wrapper to try ──────────────────────────────────────────────────────────────────────────────
 
 
 def _loaded(hosted: Hosted, *, is_stream: bool, body_limit: int) -> WrapperBase:
     """A wrapper as a worker makes it, with what the self-test asks for. Raises WrapperNotLoadable."""
-    # Not at the top, as above.
     from athena_serving.wire import schema  # noqa: PLC0415
     from athena_serving.worker import load  # noqa: PLC0415
 

@@ -62,7 +62,7 @@ def describe(hosted: Hosted, form: str, *, body_limit: int) -> Mapping[str, obje
                 raise load.explained(error, hosted.path, "the fields of Wrapper make no schema") from error
         name, version = hosted.service.name, hosted.service.version
         document = load.describe(kind, hosted.path, name=name, version=version, body_limit=body_limit)
-    compiled = schema.compile(document, body_limit=body_limit)
+    compiled = schema.compile(document, body_limit=body_limit, faces=load.faces(kind))
     if form != "openapi":
         return document
     return openapi.build([compiled], title=compiled.service, version=compiled.version, body_limit=body_limit)

@@ -15,10 +15,9 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("paths", nargs=-1, metavar="[PATH]...")
-@click.option("--reload", "reload", is_flag=True, help="After an edit, start new workers and then end the old.")
+@click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
 @flags.setting_flags
-def command(paths: tuple[str, ...], *, reload: bool, **words: object) -> int:
+def command(paths: tuple[str, ...], **words: object) -> int:
     """Serve each PATH: a wrapper.py, or a folder with one. Without a PATH: ./wrapper.py.
 
     The same settings come from flags, from the environment (ATHENA_SERVER_PORT=8000), from athena.toml beside the
@@ -27,9 +26,6 @@ def command(paths: tuple[str, ...], *, reload: bool, **words: object) -> int:
     wrappers = flags.default_paths(paths)
     if not wrappers:
         raise flags.no_wrapper("serve")
-    if reload:
-        given = words["set"]
-        words["set"] = (*(given if isinstance(given, tuple) else ()), "server.reload=true")
     chosen = flags.load(wrappers, words)
     # Not at the top: a mistake in the settings, and --help, should not wait for the server to be imported.
     from athena_serving.cli import launch  # noqa: PLC0415

@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.table import Table
 
 from athena_serving.cli import flags
-from athena_serving.settings import Hosted, Limits, Serve, Server, Service, Workers
+from athena_serving.settings import Batch, Hosted, Limits, Serve, Server, Service, Stream, Workers
 from athena_serving.settings.aiges import FILE_NAME
 from athena_serving.settings.catalogue import CATALOGUE
 from athena_serving.settings.kinds import ENTRY
 
-Group = Server | Limits | Service | Workers
+Group = Server | Limits | Service | Workers | Batch | Stream
 
 
 class Row(NamedTuple):
@@ -52,7 +52,7 @@ def command(paths: tuple[str, ...], *, as_json: bool, **words: object) -> None:
         if hosted.remarks:
             console.print(_remarks(hosted))
     if not chosen.services:
-        console.print("No wrapper.py here; name one to see [service], [workers] and [wrapper].")
+        console.print("No wrapper.py here; name one to see [service], [workers], [batch], [stream] and [wrapper].")
 
 
 def server_rows(chosen: Serve) -> Iterator[Row]:
@@ -63,7 +63,13 @@ def server_rows(chosen: Serve) -> Iterator[Row]:
 def service_rows(hosted: Hosted) -> Iterator[Row]:
     """What holds for one service."""
     tables = {"workers.env": hosted.workers.env, "wrapper": hosted.wrapper}
-    return _rows({"service": hosted.service, "workers": hosted.workers}, tables, hosted.origins)
+    groups: Mapping[str, Group] = {
+        "service": hosted.service,
+        "workers": hosted.workers,
+        "batch": hosted.batch,
+        "stream": hosted.stream,
+    }
+    return _rows(groups, tables, hosted.origins)
 
 
 def _rows(

@@ -4,6 +4,9 @@
 
 A call goes to the worker that has the least to do. If the worker dies before user code saw the call, the call goes to
 another worker, once; if user code had it, it is answered 10109 and never repeated.
+
+A session takes a seat of its own for as long as it lasts, so it never waits for one: it has a seat at once, or it is
+refused.
 """
 
 import asyncio
@@ -13,7 +16,7 @@ from athena_serving.crew.admission import Admission
 from athena_serving.crew.member import Member
 from athena_serving.crew.queue import Queue
 from athena_serving.crew.sessions import Ending
-from athena_serving.errors import Unavailable, WorkerDied
+from athena_serving.errors import QueueFull, Unavailable, WorkerDied
 from athena_serving.wire.messages import Call, Send
 
 TRIES = 2
@@ -49,19 +52,28 @@ class Crew:
             raise self._nobody()
         admission.check()
 
+    def check_seat(self) -> None:
+        """Could a session begin now? Raises `QueueFull`, `Unavailable`."""
+        self._seat()
+
     async def serve(self, call: Call, send: Send) -> None:
         """Run a call. Raises `QueueFull`, `Unavailable`, `WorkerDied`."""
-        self.check()
+        if not call.is_session:
+            self.check()
         self.admission.enter()
         try:
             for _ in range(TRIES):
-                if not self.members:
-                    raise self._nobody()
-                member = self._pick() or await self._wait()
+                if call.is_session:
+                    member = self._seat()
+                    member.reserve()
+                else:
+                    if not self.members:
+                        raise self._nobody()
+                    member = self._pick() or await self._wait()
                 ending = await member.serve(call, send)
                 if ending is None:
                     return
-                if ending is Ending.DIED:
+                if ending is Ending.DIED or call.feed is not None:  # what was fed cannot be fed again
                     raise WorkerDied("the worker died while it had the call")
             raise Unavailable(f"{TRIES} workers died before they began with the call")
         finally:
@@ -110,6 +122,16 @@ class Crew:
             best.reserve()
         return best
 
+    def _seat(self) -> Member:
+        """The worker with the most free seats. Raises `QueueFull` if none has one, `Unavailable` if there is none."""
+        ready = [member for member in self.members if not member.is_retiring]
+        if not ready:
+            raise self._nobody()
+        best = min(ready, key=lambda member: member.load - member.seats)
+        if best.load >= min(best.seats, best.limit) or self.queue:
+            raise QueueFull(f"all {self.admission.seats} seats are taken, and a session does not wait for one")
+        return best
+
     async def _wait(self) -> Member:
         waiter = self.queue.join()
         try:
@@ -139,7 +161,7 @@ class Crew:
         self._on_left(member)
 
     def _recount(self) -> None:
-        self.admission.seats = sum(m.seats for m in self.members if not m.is_retiring)
+        self.admission.seats = sum(m.seats * m.batch for m in self.members if not m.is_retiring)
 
     def _nobody(self) -> Unavailable:
         return Unavailable(f"service {self.service} cannot be called: {self.unavailable}")

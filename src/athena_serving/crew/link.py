@@ -7,14 +7,14 @@ import asyncio
 import logging
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from athena_serving.kit import descriptors
 from athena_serving.kit.memory import Pool, Refused, Shelf
 from athena_serving.wire import frames
 from athena_serving.wire.frames import BadFrame, Buffer, Frame, Kind
-from athena_serving.wire.messages import Call
+from athena_serving.wire.messages import Call, Piece, Step
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Receiver(Protocol):
     """Who is told what the worker says."""
 
     def on_frame(self, frame: Frame) -> None:
-        """A PIECE, END or DROPPED frame. Raises `BadFrame` if it makes no sense."""
+        """A PIECE, END, DROPPED or CREDIT frame. Raises `BadFrame` if it makes no sense."""
 
     def on_lost(self, *, is_broken: bool) -> None:
         """The worker is gone; everything it wrote before has been handed over. Told once.
@@ -69,18 +69,24 @@ class WorkerLink:
 
     def begin(self, stream: int, slot: int, call: Call, *, at_once: bool = False) -> None:
         """Send a call: at once to a worker that waits for it, else with what else is sent in this turn of the loop."""
-        blocks: list[int] = []
-        for piece in call.pieces:
-            if len(piece.data) < BIG:
-                continue
-            blocks = self._place(call)
-            break
+        blocks = self._place(call.pieces)
         self._out += frames.begin(stream, slot, call, now=self._loop.time(), blocks=blocks)
-        if at_once and not self._is_blocked:
-            self._write()
-        elif not self._is_scheduled:
-            self._is_scheduled = True
-            self._loop.call_soon(self._flush)
+        self._leave(at_once=at_once)
+
+    def give(self, stream: int, step: Step) -> None:
+        """Send a session's next step. It may wait in memory for the socket: who sends is bounded by credit."""
+        if self.is_closed:
+            return
+        blocks = self._place(step.pieces)
+        self._out += frames.given(stream, step, blocks=blocks)
+        self._leave(at_once=False)
+
+    def credit(self, stream: int, steps: int) -> None:
+        """Let the worker send so many steps more."""
+        if self.is_closed:
+            return
+        self._side_out += frames.credit(stream, steps)
+        self._write_side()
 
     def cancel(self, stream: int, reason: str) -> None:
         """Tell the worker that nobody waits for this call."""
@@ -112,10 +118,22 @@ class WorkerLink:
 
     # ── out ───────────────────────────────────────────────────────────────────────────────────────
 
-    def _place(self, call: Call) -> list[int]:
-        """Put big pieces into shared memory where there is room; the block of each piece."""
+    def _leave(self, *, at_once: bool) -> None:
+        if at_once and not self._is_blocked:
+            self._write()
+        elif not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _place(self, pieces: Sequence[Piece]) -> list[int]:
+        """Put big pieces into shared memory where there is room; the block of each piece, if there are any."""
         blocks: list[int] = []
-        for piece in call.pieces:
+        for piece in pieces:
+            if len(piece.data) >= BIG:
+                break
+        else:
+            return blocks
+        for piece in pieces:
             placed = self._pool.put(piece.data) if len(piece.data) >= BIG else None
             if placed is None:
                 blocks.append(frames.INLINE)

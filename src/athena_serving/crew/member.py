@@ -4,13 +4,14 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from athena_serving.crew.link import WorkerLink
 from athena_serving.crew.sessions import Ending, Session, Sessions
 from athena_serving.wire import frames
-from athena_serving.wire.frames import BadFrame, Frame, Kind
-from athena_serving.wire.messages import Call, Send
+from athena_serving.wire.frames import STEPS, BadFrame, Frame, Kind
+from athena_serving.wire.messages import Call, Send, Step
 from athena_serving.wire.page import Page
 
 Changed = Callable[["Member"], None]
@@ -24,14 +25,29 @@ WORTH: Final = 10_000
 class Member:
     """A worker of a crew. `on_change` is called whenever it has less to do than before, or is gone."""
 
-    def __init__(self, name: str, page: Page, *, seats: int, window: int, first_slot: int, on_change: Changed) -> None:
+    def __init__(
+        self,
+        name: str,
+        page: Page,
+        *,
+        seats: int,
+        window: int,
+        first_slot: int,
+        on_change: Changed,
+        ahead: int | None = None,
+        batch: int = 1,
+    ) -> None:
+        """`ahead`: once-calls that may be sent before their turn, if that is less than the window."""
         self.name = name
         self.seats = seats
+        self.batch = batch
+        """Once-calls that may share a seat."""
+        self.running_sessions = 0
+        """Sessions that are with it: each has a seat for itself."""
         self.is_retiring = False
         self.is_gone = False
-        self.limit = min(seats, window)
-        """Calls that may be with it now; at most the window."""
         self._window = window
+        self._ahead = window if ahead is None else max(ahead, seats)
         self._page = page
         # A door that was started anew must not repeat the numbers of the one before it: their calls may still run, and
         # in the same slots.
@@ -41,6 +57,8 @@ class Member:
         self.load = 0
         """Calls that are with it or promised to it."""
         self._user_us = 0.0
+        self.limit = self._fitting()
+        """Calls that may be with it now; at most the window."""
 
     def connect(self, data: socket.socket, side: socket.socket, *, max_frame: int) -> None:
         """Take over the sockets and begin."""
@@ -66,9 +84,13 @@ class Member:
             self.release()
             return Ending.DROPPED
         session = self._sessions.open(call)
-        replies = session.replies
+        if call.is_session:
+            self._seat_session(1)
         try:
             link.begin(session.stream, session.slot, call, at_once=self.load <= self.seats)
+            if call.is_session:
+                return await self._follow(session, send, link)
+            replies = session.replies
             while True:
                 if not replies:
                     if session.ending is not None:
@@ -83,6 +105,33 @@ class Member:
                 session, str(error) if isinstance(error, asyncio.CancelledError) else "its answer has no taker"
             )
             raise
+        finally:
+            if call.feed is not None:
+                call.feed.close()
+
+    async def _follow(self, session: Session, send: Send, link: WorkerLink) -> Ending | None:
+        """A session's steps, as they come; what `send` has taken the worker may send anew."""
+        replies, taken = session.replies, 0
+        if session.call.feed is not None:
+            session.call.feed.attach(partial(self._give, session, link), STEPS)
+        while True:
+            if not replies:
+                if session.ending is not None or session.is_over:
+                    return session.ending
+                await session.changed()
+                continue
+            reply = replies.popleft()
+            reply.has_more = bool(replies)
+            await send(reply)
+            taken += 1
+            if taken >= STEPS // 2 and not session.is_over:
+                link.credit(session.stream, taken)
+                taken = 0
+
+    @staticmethod
+    def _give(session: Session, link: WorkerLink, step: Step) -> None:
+        if not session.is_over:
+            link.give(session.stream, step)
 
     def close(self) -> None:
         """Let go of the worker."""
@@ -97,6 +146,10 @@ class Member:
         kind = frame.kind
         if kind in _ANSWERS:
             self._answered(session, frame)
+        elif kind == Kind.CREDIT:
+            steps = frames.read_credit(frame)
+            if session is not None and session.call.feed is not None:
+                session.call.feed.grant(steps)
         elif kind != Kind.DROPPED:
             raise BadFrame(f"kind {kind} from a worker")
         elif session is not None:
@@ -118,17 +171,22 @@ class Member:
             return
         is_last = frame.kind == _END
         if is_last:
-            self._sessions.close(session)
-            self.load -= 1
-            self._learn(reply.user_us)
+            self._close(session)
+            if not session.call.is_session:
+                self._learn(reply.user_us)
         if not session.is_abandoned:
             session.push(reply)
         if is_last:
             self._on_change(self)
 
-    def _end(self, session: Session, ending: Ending) -> None:
+    def _close(self, session: Session) -> None:
         self._sessions.close(session)
         self.load -= 1
+        if session.call.is_session:
+            self._seat_session(-1)
+
+    def _end(self, session: Session, ending: Ending) -> None:
+        self._close(session)
         session.finish(ending)
         if not self.is_gone:
             self._on_change(self)
@@ -146,5 +204,19 @@ class Member:
         a slow one while another worker is free.
         """
         mean = self._user_us
-        self._user_us = mean = mean + (user_us - mean) * 0.1 if mean else user_us + 1.0
-        self.limit = min(self._window, self.seats + int(WORTH / (mean + 1.0)) * self.seats)
+        self._user_us = mean + (user_us - mean) * 0.1 if mean else user_us + 1.0
+        self.limit = self._fitting()
+
+    def _seat_session(self, change: int) -> None:
+        self.running_sessions += change
+        self.limit = self._fitting()
+
+    def _fitting(self) -> int:
+        """Sessions keep their seats for long: nothing is sent ahead to wait for one. Batches gather at the worker."""
+        free = self.seats - self.running_sessions
+        if free <= 0:
+            return self.running_sessions
+        if self.batch > 1:  # one batch runs while the next one gathers
+            return min(self._window, self.running_sessions + 2 * free * self.batch)
+        ahead = int(WORTH / (self._user_us + 1.0)) * free if self._user_us else 0
+        return min(self._window, self.running_sessions + min(free + ahead, self._ahead))

@@ -7,29 +7,22 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from athena_serving.crew.admission import Budget
-from athena_serving.errors import (
-    AthenaError,
-    BadAppId,
-    CallCancelled,
-    InternalError,
-    OutputInvalid,
-    Problem,
-    TargetMissing,
-    Unavailable,
-)
-from athena_serving.gateway import faults
+from athena_serving.errors import AthenaError, CallCancelled, InternalError, MethodMissing, OutputInvalid, Unavailable
+from athena_serving.gateway import answers, faults, lobby
 from athena_serving.gateway.access import Access
-from athena_serving.gateway.exchange import Exchange, Message, Reason, Receive, Scope
+from athena_serving.gateway.answers import Collected, Stream
+from athena_serving.gateway.exchange import Exchange, Message, Receive, Scope
 from athena_serving.gateway.intake import Intake, NotJson
+from athena_serving.gateway.lobby import Lobby
 from athena_serving.gateway.meters import STAGES, stages
 from athena_serving.gateway.probes import Probes
 from athena_serving.gateway.services import Generation, Service, Services
-from athena_serving.kit.aging import Aging
+from athena_serving.gateway.talk import Outcome, Push, Talk
+from athena_serving.gateway.websocket import Connection
 from athena_serving.settings import Limits, Server
 from athena_serving.wire import envelope
-from athena_serving.wire.category import Category
-from athena_serving.wire.envelope import Request
 from athena_serving.wire.messages import Call, Reply
+from athena_serving.wire.session import StopReason
 from athena_serving.wire.sid import Sids
 
 log = logging.getLogger(__name__)
@@ -37,9 +30,6 @@ log = logging.getLogger(__name__)
 Send = Callable[[Message], Awaitable[None]]
 
 _JSON: Final = (b"content-type", b"application/json; charset=utf-8")
-YOUNG: Final = 0.02
-"""Seconds that a call may take before its deadline gets a timer and its caller is watched."""
-
 _clock = time.monotonic
 
 
@@ -57,62 +47,65 @@ class Application:
         server: Server,
         budget: Budget,
     ) -> None:
+        self.lobby = Lobby(services, access, sids, limits=limits, server=server)
         self._services = services
         self._probes = probes
-        self._access = access
-        self._sids = sids
         self._timeout = limits.call_timeout
-        self._checks_consumer = server.check_consumer
+        self._body_limit = limits.body
         self._intake = Intake(limits.body, budget)
-        self._exchanges: Aging[Exchange] = Aging(YOUNG)
-        self._emptied = asyncio.Event()
-        self.refuses: str = ""
-        """Why no call is let in any more; empty while they are."""
+        self._connections: set[Connection] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1008, "reason": "no service here speaks WebSocket yet"})
-            return
+        """Serve one request, or one WebSocket."""
         service = None
-        if not _is_ours(scope):
+        if scope["type"] == "websocket" or not _is_ours(scope):
             service = self._services.find(scope["path"], scope["query_string"], scope["headers"])
+        if scope["type"] == "websocket":
+            await self._connect(scope, receive, send, service)
+            return
         if service is None:
             await self._probes.answer(scope, send, self._services)
             return
-        sid = self._sids.next(time.time(), service.sub)
+        sid = self.lobby.next_sid(service)
         await self._serve(Exchange(scope, receive, service, sid, started=_clock(), timeout=self._timeout), send)
 
-    # ── the way out ───────────────────────────────────────────────────────────────────────────────
-
     async def drained(self, seconds: float) -> bool:
-        """Wait until no call is in progress, then cancel what still is; True if that was none."""
+        """Let nothing new in and wait until nothing is in progress, then cancel what still is; True if nothing was."""
+        for connection in tuple(self._connections):
+            connection.retire()
+        return await self.lobby.drained(seconds)
+
+    # ── WebSockets ────────────────────────────────────────────────────────────────────────────────
+
+    async def _connect(self, scope: Scope, receive: Receive, send: Send, service: Service | None) -> None:
+        """Accept a connection to a service that is there; refuse others before the handshake."""
+        await receive()  # websocket.connect
+        if service is None:
+            await _reject(send, 404, self._probes.not_found(self._services))
+            return
         try:
-            async with asyncio.timeout(seconds):
-                await self._empty()
-        except TimeoutError:
-            pass
-        else:
-            return True
-        for exchange in self._exchanges:
-            exchange.cancel(Reason.SHUTDOWN)
-        await self._empty()
-        return False
+            self.lobby.admit()
+            if service.category is None:
+                lobby.ready(service)
+        except Unavailable as error:
+            await _reject(send, error.http, envelope.encode_error(error, self.lobby.next_sid(service)))
+            return
+        scope.setdefault("method", "GET")
+        await send({"type": "websocket.accept"})
+        connection = Connection(self.lobby, scope, receive, send, service)
+        self._connections.add(connection)
+        try:
+            await connection.run()
+        finally:
+            self._connections.discard(connection)
 
-    async def _empty(self) -> None:
-        while self._exchanges:
-            self._emptied.clear()
-            await self._emptied.wait()
-
-    # ── one call ──────────────────────────────────────────────────────────────────────────────────
+    # ── one request ───────────────────────────────────────────────────────────────────────────────
 
     async def _serve(self, exchange: Exchange, send: Send) -> None:
-        self._exchanges.add(exchange)
-        exchange.service.meter.entered()
+        self.lobby.enter(exchange)
         try:
             try:
-                if self.refuses:
-                    raise Unavailable(self.refuses)
+                self.lobby.admit()
                 await self._call(exchange, send)
             except AthenaError as error:
                 await self._refuse(exchange, error, send)
@@ -126,69 +119,106 @@ class Application:
                 await self._refuse(exchange, InternalError(f"internal error; sid {exchange.sid}"), send)
         finally:
             self._intake.release(exchange)
-            exchange.end()
-            self._exchanges.remove(exchange)
-            if not self._exchanges:
-                self._emptied.set()
-            self._account(exchange)
+            self.lobby.leave(exchange)
 
     async def _call(self, exchange: Exchange, send: Send) -> None:
         self._intake.check_type(exchange.headers.get(b"content-type"))
-        if exchange.service.category is not None:
-            await self._lead_on(exchange, exchange.service.category, send)
-            return
-        generation = _ready(exchange.service)
-        generation.crew.check()
+        service, route_key = exchange.service, ""
+        form = answers.form(exchange.headers.get(b"accept"))
+        if service.category is None:
+            _check_room(lobby.ready(service), form)
         body = await self._intake.read(exchange)
         exchange.read_at = _clock()
-        await self._ask(exchange, generation, envelope.decode(body, generation.schema), send)
-
-    async def _lead_on(self, exchange: Exchange, category: Category, send: Send) -> None:
-        """A category's call: the body says which service it goes to."""
-        body = await self._intake.read(exchange)
-        exchange.read_at = _clock()
-        choice = category.pick(envelope.parse(body))
-        service = self._services.get(choice.target)
-        if service is None or service.category is not None:
-            raise TargetMissing(f"sub service not found:{choice.target}")
-        exchange.move(service)
-        generation = _ready(service)
-        generation.crew.check()
+        if service.category is not None:
+            service, route_key = self.lobby.choose(service, envelope.parse(body), exchange)
+        generation = lobby.ready(service)
+        if route_key or exchange.category is not None:
+            _check_room(generation, form)
         asked = envelope.decode(body, generation.schema)
-        if choice.route_key:
-            asked.headers.update(routekey=choice.route_key, route_param=choice.route_key)
-        await self._ask(exchange, generation, asked, send)
-
-    async def _ask(self, exchange: Exchange, generation: Generation, asked: Request, send: Send) -> None:
-        schema, sid = generation.schema, exchange.sid
-        exchange.app = asked.app
-        if self._checks_consumer:
-            _check_consumer(exchange.headers.get(b"x-consumer-username"), asked.app)
-        for name in generation.passed_headers:
-            if name in asked.headers:
-                asked.params.setdefault(name, asked.headers[name])
-        asked.params["sid"] = sid
-        call = Call(
-            sid=sid,
-            service=schema.service,
-            app=asked.app,
-            expires=exchange.expires,
-            headers=asked.headers,
-            params=asked.params,
-            pieces=asked.pieces,
-            expects=asked.expects,
-            traceparent=exchange.traceparent,
-        )
+        if route_key:
+            asked.headers.update(routekey=route_key, route_param=route_key)
+        call = self.lobby.call(exchange, generation, asked)
         exchange.decoded_at = _clock()
+        if form is not None:
+            await self._stream(exchange, generation, call, form, send)
+        elif generation.has_once:
+            await self._once(exchange, generation, call, send)
+        else:
+            await self._collect(exchange, generation, call, send)
+
+    async def _once(self, exchange: Exchange, generation: Generation, call: Call, send: Send) -> None:
+        """One call, one body."""
 
         async def answer(reply: Reply) -> None:
             exchange.user_us, exchange.answered_at = reply.user_us, _clock()
             if reply.code:
                 raise faults.from_reply(reply)
-            body = envelope.encode(sid, reply, asked.expects, schema, headers=asked.headers)
+            body = envelope.encode(exchange.sid, reply, call.expects, generation.schema, headers=call.headers)
             await self._respond(exchange, 200, body, send)
 
         await generation.crew.serve(call, answer)
+
+    async def _collect(self, exchange: Exchange, generation: Generation, call: Call, send: Send) -> None:
+        """A session of one step, its answer in one body."""
+        if not generation.schema.takes_once:
+            raise MethodMissing(
+                f"service {generation.schema.service} holds sessions only: call it by WebSocket, or with "
+                "Accept: text/event-stream"
+            )
+        collected = Collected(call.expects, self._body_limit)
+        outcome = await self._talk(exchange, generation, call, collected.push)
+        if outcome.error is not None:
+            raise outcome.error
+        body = envelope.encode(exchange.sid, collected.reply(), call.expects, generation.schema, headers=call.headers)
+        await self._respond(exchange, 200, body, send)
+
+    async def _stream(
+        self, exchange: Exchange, generation: Generation, call: Call, form: type[Stream], send: Send
+    ) -> None:
+        """Steps as they come; a wrapper that only answers calls has one."""
+        steps = envelope.Steps(exchange.sid, generation.schema)
+        steps.begin(call.expects, call.headers)
+        plain = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+        stream = form(steps, exchange, send, [(b"content-type", form.kind), *self._marks(exchange), *plain])
+        breath = asyncio.get_running_loop().create_task(stream.breathe(generation.timing.keep_alive))
+        error: AthenaError | None = None
+        try:
+            if generation.has_stream:
+                error = (await self._talk(exchange, generation, call, stream.push)).error
+            else:
+                await generation.crew.serve(call, _failing(exchange, stream.push))
+        except AthenaError as failed:
+            error = failed
+        except asyncio.CancelledError:
+            if exchange.reason is None or not stream.has_begun:
+                raise
+            asyncio.current_task().uncancel()  # type: ignore[union-attr]  # we are in one
+            error = faults.from_reason(exchange.reason, self._timeout)
+        finally:
+            breath.cancel()
+        if error is not None and not stream.has_begun:
+            raise error
+        if error is not None:
+            exchange.code = error.code
+            if isinstance(error, CallCancelled):
+                return
+            await stream.fail(error)
+        await stream.end()
+
+    async def _talk(self, exchange: Exchange, generation: Generation, call: Call, push: Push) -> Outcome:
+        """A session of one step."""
+        exchange.begin_session()
+        talk = Talk(exchange, generation, push)
+        self.lobby.open_talk(talk)
+        outcome = Outcome(StopReason.FAULT, None)
+        try:
+            talk.begin(call, last=True, is_fed=False)
+            outcome = await talk.run(call)
+        finally:
+            self.lobby.close_talk(talk, outcome)
+        if outcome.reason is StopReason.CLIENT_LEFT:
+            raise CallCancelled("the caller left")
+        return outcome
 
     async def _refuse(self, exchange: Exchange, error: AthenaError, send: Send) -> None:
         exchange.code = error.code
@@ -210,22 +240,48 @@ class Application:
     ) -> None:
         exchange.status = status
         exchange.bytes_out = len(body)
-        name = exchange.given_id or exchange.sid
-        headers = [_JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", name.encode())]
+        headers = [_JSON, (b"content-length", b"%d" % len(body)), *self._marks(exchange)]
         if extra:
             headers += extra
-        if exchange.traceparent:
-            headers.append((b"traceparent", exchange.traceparent.encode()))
         if b"x-athena-timing" in exchange.headers and exchange.answered_at:
             headers.append((b"server-timing", _timing(exchange)))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def _account(self, exchange: Exchange) -> None:
-        now = _clock()
-        exchange.service.meter.ended(exchange, now)
-        if self._access.is_on:
-            self._access.write(exchange.entry(now))
+    @staticmethod
+    def _marks(exchange: Exchange) -> list[tuple[bytes, bytes]]:
+        """Headers by which a request is found again."""
+        marks = [(b"x-request-id", (exchange.given_id or exchange.sid).encode())]
+        if exchange.traceparent:
+            marks.append((b"traceparent", exchange.traceparent.encode()))
+        return marks
+
+
+def _check_room(generation: Generation, form: type[Stream] | None) -> None:
+    """Could the request be served now? Asked before its body is read. Raises `QueueFull`, `Unavailable`."""
+    if generation.has_stream and (form is not None or not generation.has_once):
+        generation.crew.check_seat()
+    else:
+        generation.crew.check()
+
+
+def _failing(exchange: Exchange, push: Push) -> Push:
+    """A call's reply is pushed, or raised if it is a failure."""
+
+    async def answer(reply: Reply) -> None:
+        exchange.user_us, exchange.answered_at = reply.user_us, _clock()
+        if reply.code:
+            raise faults.from_reply(reply)
+        await push(reply)
+
+    return answer
+
+
+async def _reject(send: Send, status: int, body: bytes) -> None:
+    """Answer a handshake in HTTP."""
+    headers = [_JSON, (b"content-length", b"%d" % len(body))]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
 
 
 def _is_ours(scope: Scope) -> bool:
@@ -234,23 +290,6 @@ def _is_ours(scope: Scope) -> bool:
         return False
     path: str = scope["path"]
     return path.startswith("/monitor/") or (path == "/" and b"serviceId=" not in scope["query_string"])
-
-
-def _ready(service: Service) -> Generation:
-    """The generation that a call goes to. Raises `Unavailable` if there is none."""
-    if service.current is None:
-        raise Unavailable(f"service {service.name} cannot be called: {service.why_not}")
-    return service.current
-
-
-def _check_consumer(consumer: bytes | None, app: str) -> None:
-    """What an API gateway in front has found out must be what the request says of itself (http-api.md 8.1).
-
-    Raises `BadAppId`. Without the header there is nothing to compare, as in ASF.
-    """
-    if consumer and consumer.decode("latin-1") != app:
-        problems = (Problem("/header/app_id", "is not that of the key"),)
-        raise BadAppId("app_id and api_key does not match", problems=problems)
 
 
 def _timing(exchange: Exchange) -> bytes:

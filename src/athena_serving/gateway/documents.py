@@ -24,10 +24,7 @@ Answer = tuple[int, Headers, bytes]
 _PAGES: Final = Path(__file__).with_name("pages")
 _SCRIPT, _STYLE = b"text/javascript; charset=utf-8", b"text/css; charset=utf-8"
 _HTML: Final = b"text/html; charset=utf-8"
-_SCRIPTS: Final = (
-    *("answer", "api", "boxes", "codes", "controls", "data", "form", "home", "nodes"),
-    *("page", "picture", "samples", "shell", "tables", "timing", "words"),
-)
+_SCRIPTS: Final = tuple(sorted(one.stem for one in _PAGES.glob("*.js")))
 _STYLES: Final = ("home", "style")
 _ASSETS: Final = {
     "/": ("home.html", _HTML),

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from typing import Final, cast
 
 import msgspec
@@ -25,7 +26,7 @@ from athena_serving.gateway.probes import Probes
 from athena_serving.gateway.services import Generation, Service, Services
 from athena_serving.kit import logs, memory, processes
 from athena_serving.kit.channel import AsyncChannel, Channel
-from athena_serving.settings import Limits, Server
+from athena_serving.settings import Limits, Server, Stream
 from athena_serving.wire import category, control, schema
 from athena_serving.wire.control import (
     Answer,
@@ -33,11 +34,15 @@ from athena_serving.wire.control import (
     Divide,
     DoorSetup,
     Drained,
+    End,
+    Ended,
     Failed,
     Groups,
     Health,
     Install,
     Join,
+    List,
+    Listed,
     Ping,
     Pong,
     Retire,
@@ -116,7 +121,11 @@ class Door:
         )
         # Our types for ASGI are mappings, as its specification has them; uvicorn's are its own TypedDicts.
         self._engine = Engine(
-            cast("ASGI3Application", self._app), sockets=self._sockets, limits=self._limits, http2=self._server.http2
+            cast("ASGI3Application", self._app),
+            sockets=self._sockets,
+            limits=self._limits,
+            http2=self._server.http2,
+            ws_ping=self._limits.ping_interval,
         )
 
     async def run(self) -> None:
@@ -183,6 +192,10 @@ class Door:
                 asked = self._asked.get(number)
                 if asked is not None and not asked.done():
                     asked.set_result(body)
+            case List(number):
+                self._say(Listed(number, self._list()))
+            case End(number, sid):
+                self._say(Ended(number, self._app.lobby.cancel(sid)))
             case Ping(number):
                 self._say(Pong(number))
             case Stop():
@@ -191,14 +204,19 @@ class Door:
                 log.error("a second setup")
 
     def _install(self, order: Install) -> None:
-        compiled = schema.compile(msgspec.json.decode(order.document), body_limit=self._limits.body)
+        document = msgspec.json.decode(order.document)
+        compiled = schema.compile(document, body_limit=self._limits.body, faces=order.faces)
         service = self._services.get(order.service)
         if service is None:
             service = Service(order.service, Meter(self._page, order.service))
             self._services.add(service)
         crew = Crew(order.service, queue=order.queue, on_left=self._on_left, on_dropped=service.meter.dropped)
         service.generations[order.generation] = Generation(
-            order.generation, compiled, crew, tuple(order.passed_headers)
+            order.generation,
+            compiled,
+            crew,
+            tuple(order.passed_headers),
+            stream=msgspec.json.decode(order.stream, type=Stream),
         )
 
     def _divide(self, document: bytes) -> None:
@@ -217,6 +235,8 @@ class Door:
             page,
             seats=order.seats,
             window=order.window,
+            ahead=order.ahead,
+            batch=order.batch,
             first_slot=self._setup.index * order.window,
             on_change=crew.on_change,
         )
@@ -275,12 +295,17 @@ class Door:
             self._engine.retire()
         elif step == "refuse":
             self._engine.retire()
-            self._app.refuses = "the service is shutting down"
+            self._app.lobby.refuses = "the service is shutting down"
             self._engine.stop_listening()
         elif step == "drain":
             clean = await self._app.drained(seconds)
             clean = await self._engine.drain(1.0) and clean
             self._say(Drained(clean))
+
+    def _list(self) -> bytes:
+        """The sessions that go on, for the operator."""
+        now = time.monotonic()
+        return msgspec.json.encode([talk.line(now) for talk in self._app.lobby.talks()])
 
     async def _ask_metrics(self) -> bytes | None:
         number = next(self._numbers)

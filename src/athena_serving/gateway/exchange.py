@@ -55,18 +55,19 @@ class Exchange:
     user_us = 0
     category: Service | None = None
     """The category that led the call to its service."""
+    is_session = False
+    """Has it clocks of its own (talk.py)?"""
     _is_old = False
     _is_read = False
     _timer: asyncio.TimerHandle | None = None
     _watcher: asyncio.Task[None] | None = None
 
+    _task: "asyncio.Task[object]"
+
     def __init__(
         self, scope: Scope, receive: Receive, service: Service, sid: Sid, *, started: float, timeout: float
     ) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("an exchange lives in a task")
-        self._task = task
+        self.enlist()
         self.scope = scope
         self.receive = receive
         self.service = service
@@ -81,8 +82,23 @@ class Exchange:
     def grow_old(self) -> None:
         """From now on the deadline has a timer and, once the body is read, someone watches for the caller's leaving."""
         self._is_old = True
-        self._timer = asyncio.get_running_loop().call_at(self.expires, self.cancel, Reason.DEADLINE)
+        if not self.is_session:
+            self._timer = asyncio.get_running_loop().call_at(self.expires, self.cancel, Reason.DEADLINE)
         self._watch()
+
+    def begin_session(self) -> None:
+        """A session has clocks of its own: the deadline of calls does not count."""
+        self.is_session = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def enlist(self) -> None:
+        """The current task is the one to cancel."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("an exchange lives in a task")
+        self._task = task
 
     def body_is_read(self) -> None:
         """From now on all that `receive` can say is that the caller left."""

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from typing import Final, Protocol
 
 from athena_serving.wire.page import Page
+from athena_serving.wire.session import StopReason
 
 BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the duration buckets, in seconds; one more has none."""
@@ -27,6 +28,24 @@ class Ended(Protocol):
     """0 if user code did not answer."""
 
 
+class Waited(Protocol):
+    """What is counted of a session's feed."""
+
+    waits: int
+    waited: float
+
+
+class Talked(Protocol):
+    """What is counted of a session that ended."""
+
+    steps_in: int
+    steps_out: int
+
+    @property
+    def feed(self) -> Waited:
+        """Its steps' way to the worker."""
+
+
 class Meter:
     """The counters of one service."""
 
@@ -38,12 +57,33 @@ class Meter:
         self._dropped = page.counter(f'athena_dropped_calls_total{{service="{self._service}"}}')
         self._bytes_in = page.counter(f'athena_request_bytes_total{{service="{self._service}"}}')
         self._bytes_out = page.counter(f'athena_response_bytes_total{{service="{self._service}"}}')
+        self._sessions = page.counter(f'athena_sessions{{service="{self._service}"}}')
+        self._steps_in, self._steps_out = (
+            page.counter(f'athena_session_steps_total{{service="{self._service}",side="{side}"}}')
+            for side in ("caller", "wrapper")
+        )
+        self._waits = page.counter(f'athena_stream_waits_total{{service="{self._service}",side="wrapper"}}')
+        self._waited = page.counter(f'athena_stream_wait_seconds_total{{service="{self._service}",side="wrapper"}}')
         self._stages = [_histogram(page, f'service="{self._service}",stage="{stage}"') for stage in STAGES]
         """Per stage: indices of its buckets, and of its sum."""
 
     def entered(self) -> None:
         """A call has come."""
         self._page.values[self._in_flight] += 1.0
+
+    def session_opened(self) -> None:
+        """A session has begun."""
+        self._page.values[self._sessions] += 1.0
+
+    def session_closed(self, talk: Talked, reason: StopReason) -> None:
+        """A session is over."""
+        values, page, service = self._page.values, self._page, self._service
+        values[self._sessions] -= 1.0
+        values[page.counter(f'athena_sessions_total{{service="{service}",reason="{reason.value}"}}')] += 1.0
+        values[self._steps_in] += talk.steps_in
+        values[self._steps_out] += talk.steps_out
+        values[self._waits] += talk.feed.waits
+        values[self._waited] += talk.feed.waited
 
     def moved(self, to: "Meter") -> None:
         """A call has been found to be another service's."""

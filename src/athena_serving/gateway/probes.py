@@ -42,7 +42,7 @@ class Probes:
         """Answer a request whose path is no service's."""
         path, method = scope["path"], scope["method"]
         if method not in ("GET", "HEAD"):
-            await self._not_found(send, services)
+            await self._nothing_here(send, services)
         elif path == "/livez":
             await _reply(send, 200, b'{"alive":true}')
         elif path == "/readyz":
@@ -56,7 +56,12 @@ class Probes:
         elif (found := self._documents.find(path, scope["headers"], services)) is not None:
             await _send(send, *found)
         else:
-            await self._not_found(send, services)
+            await self._nothing_here(send, services)
+
+    @staticmethod
+    def not_found(services: Services) -> bytes:
+        """The body for a path that is no service's (http-api.md 1.3)."""
+        return msgspec.json.encode({"message": "not found", "services": services.names()})
 
     async def _metrics(self, send: Send) -> None:
         text = await self._ask_metrics()
@@ -65,10 +70,9 @@ class Probes:
         else:
             await _reply(send, 200, text, b"text/plain; version=0.0.4; charset=utf-8")
 
-    async def _not_found(self, send: Send, services: Services) -> None:
+    async def _nothing_here(self, send: Send, services: Services) -> None:
         if self.is_complete:
-            body = msgspec.json.encode({"message": "not found", "services": services.names()})
-            await _reply(send, 404, body, _ASF_JSON)
+            await _reply(send, 404, self.not_found(services), _ASF_JSON)
         else:
             await _reply(send, 503, b'{"message":"starting: not every service is known yet"}', is_for_now=True)
 

@@ -1,25 +1,58 @@
 """The services behind this door: which one a path means, and the generation that its calls go to."""
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from athena_serving.crew.crew import Crew
 from athena_serving.gateway.meters import Meter
+from athena_serving.settings import Stream
 from athena_serving.wire.category import Category
 from athena_serving.wire.schema import Schema
 
 Headers = Iterable[tuple[bytes, bytes]]
 
 
+class Timing(NamedTuple):
+    """How long a session may take, in seconds."""
+
+    idle: float
+    """Without a step or a result, while it is the caller's turn."""
+    session: float
+    """In all."""
+    stall: float
+    """Without a sign of the wrapper, while it is the wrapper's turn."""
+    keep_alive: float
+    """Of silence, before an event stream sends a comment."""
+
+
 class Generation:
     """A service's schema and the workers that were started with it. A call is checked and run in one generation."""
 
-    def __init__(self, number: int, schema: Schema, crew: Crew, passed_headers: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        number: int,
+        schema: Schema,
+        crew: Crew,
+        passed_headers: tuple[str, ...] = (),
+        *,
+        stream: Stream = Stream(),  # noqa: B008  # frozen
+    ) -> None:
         self.number = number
         self.schema = schema
         self.crew = crew
         self.passed_headers = passed_headers
         """Members of the request's `header` that become parameters where the caller set none of that name."""
+        self.has_once = "once" in schema.faces
+        """Does the wrapper answer calls of one step?"""
+        self.has_stream = "stream" in schema.faces
+        """Does it hold sessions?"""
+        self.timing = Timing(
+            idle=schema.read_timeout or stream.idle_timeout,
+            session=schema.session_timeout or stream.session_timeout,
+            stall=stream.stall_timeout,
+            keep_alive=stream.keep_alive,
+        )
 
 
 class Service:

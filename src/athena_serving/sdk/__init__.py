@@ -8,6 +8,7 @@ had by `from athena_serving.sdk.callback import sessions`.
 """
 
 from athena_serving.sdk.base import WrapperBase
+from athena_serving.sdk.batch import BatchItem
 from athena_serving.sdk.callback import callback, callback_metric, callback_trace
 from athena_serving.sdk.constants import (
     AUDIO,
@@ -51,6 +52,7 @@ __all__ = [
     "THREAD_MODE",
     "VIDEO",
     "AudioBodyField",
+    "BatchItem",
     "BooleanParamField",
     "Context",
     "DataAudio",

@@ -4,8 +4,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
+from athena_serving.sdk.batch import BatchItem
 from athena_serving.sdk.data import DataListCls, Response, ResponseData, SessionCreateResponse
 from athena_serving.sdk.stream import SessionManager
+
+TYPE_CHECKING = False  # not typing's: it costs 5 ms of every start
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class WrapperBase:
@@ -23,9 +28,9 @@ class WrapperBase:
         requestCls = UserRequest()
         responseCls = UserResponse()
 
-    A service of streams writes `wrapperCreate`, `wrapperWrite` and `wrapperDestroy` instead, or as well, and sends its
-    results by `callback` or from `wrapperRead`. Methods may name their parameters in any of ASF's ways
-    (`sdk/binding.py`).
+    A service of streams writes `wrapperStream` instead, or as well; or, in ASF's way, `wrapperCreate`, `wrapperWrite`
+    and `wrapperDestroy`, and sends its results by `callback` or from `wrapperRead`. One that answers several calls at
+    once writes `wrapperBatchExec`. Methods may name their parameters in any of ASF's ways (`sdk/binding.py`).
     """
 
     serviceId: str = ""
@@ -95,11 +100,31 @@ class WrapperBase:
         )
 
     def wrapperOnceExecAsync(self, params: dict[str, str], reqData: DataListCls, sid: str, persId: int = 0) -> int:
-        """Take one call and answer it later, by `callback`.
+        """Take one call, return 0, and answer it later by `callback(response, sid)`, from any thread.
 
-        No published wrapper has it, and the server never calls it: write `async def wrapperOnceExec`, or a session.
+        Counts where there is no `wrapperOnceExec`. New wrappers rather write `async def wrapperOnceExec`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no wrapperOnceExecAsync: write wrapperOnceExec")
+
+    def wrapperBatchExec(self, batch: list[BatchItem]) -> Sequence[Response | BaseException]:
+        """Answer several calls at once: one `Response` an item, in the same order; an exception fails its item alone.
+
+        `[batch]` of athena.toml says which calls meet.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no wrapperBatchExec: def wrapperBatchExec(self, batch)")
+
+    def wrapperStream(self, *_: "Any", **__: "Any") -> "Any":  # any signature may take its place
+        """Answer one session: yield results as they are there.
+
+        Written `def wrapperStream(self, params, pieces)`; `pieces` gives a `DataListNode` for each input as it comes.
+
+        A generator, or an async generator over `async for piece in pieces`. It yields text or bytes of the first
+        output, a dict or a list for JSON, or `ResponseData`. When it returns, the caller gets the last step. When
+        nobody waits any more it is closed where it stands: its `finally` runs.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has no wrapperStream: def wrapperStream(self, params, pieces)"
+        )
 
     def wrapperCreate(self, params: dict[str, str], sid: str) -> SessionCreateResponse | str | None:
         """Begin a session, and say by which handle the other methods are told of it."""

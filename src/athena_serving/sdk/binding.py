@@ -38,6 +38,7 @@ ORDERS: "Final[Mapping[str, tuple[Order, ...]]]" = {
     "write": (("handle", "request", "sid"),),
     "read": (("handle", "sid"), ("handle", "response_list")),
     "destroy": (("handle",),),
+    "stream": (("params", "pieces"),),
     "load_res": (("request", "resource"),),
     "unload_res": (("resource",),),
     "error": (("code",),),
@@ -53,6 +54,7 @@ _OFFERS: "Final[Mapping[str, frozenset[str]]]" = {
     **dict.fromkeys(("once", "once_async"), _CALL - {"handle"}),
     "create": _CALL - {"handle", "request", "response_list"},
     **dict.fromkeys(("write", "read", "destroy"), _CALL),
+    "stream": frozenset(("params", "pieces", "sid", "tag", "person", "context")),
     "init": frozenset(("config",)),
     "fini": frozenset(),
     "load_res": frozenset(("request", "resource")),
@@ -65,6 +67,7 @@ is the configuration, since that is what has its place."""
 _NAMES: "Final[Mapping[str, str]]" = {
     "params": "params",
     **dict.fromkeys(("reqdata", "req", "datas", "data"), "request"),
+    **dict.fromkeys(("pieces", "steps"), "pieces"),
     **dict.fromkeys(("usrtag", "usertag", "tag"), "tag"),
     **dict.fromkeys(("persid", "psrid", "psr"), "person"),
     "sid": "sid",
@@ -83,6 +86,7 @@ _NAMES: "Final[Mapping[str, str]]" = {
 _KEYWORDS: "Final[Mapping[str, str]]" = {
     "params": "params",
     "request": "reqData",
+    "pieces": "pieces",
     "tag": "usrTag",
     "person": "persId",
     "sid": "sid",
@@ -96,6 +100,7 @@ _KEYWORDS: "Final[Mapping[str, str]]" = {
 _NOTHING: "Final[Mapping[str, Callable[[Mapping[str, object]], object]]]" = {
     "params": lambda _: {},
     "request": lambda _: DataListCls(),
+    "pieces": lambda _: iter(()),
     "response_list": lambda _: [],
     "config": lambda _: {},
     **dict.fromkeys(("tag", "sid", "handle", "resource"), lambda _: ""),
@@ -136,8 +141,8 @@ class Bound:
     def __call__(self, values: Mapping[str, object]) -> object:
         """Call the method and return what it returns, or raise what it raises.
 
-        `values`: of params, request, tag, sid, handle, person, persons, person_count, errnum, response_list, resource,
-        config, code and context, those that there are; for the others the method gets something harmless.
+        `values`: of params, request, pieces, tag, sid, handle, person, persons, person_count, errnum, response_list,
+        resource, config, code and context, those that there are; for the others the method gets something harmless.
         """
         try:
             given = [values[name] for name in self._positional]
@@ -163,7 +168,8 @@ class Bound:
 def bind(method: Callable[..., object], role: str) -> Bound:
     """`method` as a function of named values; its signature is looked at here, and not again.
 
-    `role` is one of `ORDERS`: init, fini, once, once_async, create, write, read, destroy, load_res, unload_res, error.
+    `role` is one of `ORDERS`: init, fini, once, once_async, create, write, read, destroy, stream, load_res, unload_res,
+    error.
     Methods, class and static methods, functions of a class that have forgotten `self`, functions of a module, partials
     and whatever else can be called will do. Raises KeyError for an unknown role.
     """

@@ -19,7 +19,10 @@ REFUSED = -1
 """What `callback` returns."""
 
 Deliver = Callable[[Response], object]
-"""Takes one response of a session, on the thread that sends it. Raises nothing, and calls nobody who waits."""
+"""Takes one response of a session, on the thread that sends it, and keeps that waiting while the caller takes no more.
+
+False if nobody takes it any more.
+"""
 
 
 class Session:
@@ -110,8 +113,8 @@ def callback(response: Response, *ids: object) -> int:
 
     `ids` is the session's usrTag, sid or handle, or several of them, in any order. -1 is for a session that is unknown
     or has ended, and for a response with an empty list and no error code. An error code ends the session. The response
-    whose item has status `DataEnd` is the last. Any thread may call, at any time. Raises TypeError for what is no
-    response.
+    whose item has status `DataEnd` is the last. Any thread may call, at any time; it waits while the caller takes no
+    more. Raises TypeError for what is no response.
     """
     answer = _response(response)
     if not answer.error_code and not answer.outputs:
@@ -121,8 +124,7 @@ def callback(response: Response, *ids: object) -> int:
     if session is None:
         _log.debug("callback for %r: no session of this name is open", ids)
         return REFUSED
-    session.deliver(answer)
-    return DELIVERED
+    return REFUSED if session.deliver(answer) is False else DELIVERED
 
 
 def _response(answer: object) -> Response:

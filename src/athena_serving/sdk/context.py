@@ -5,7 +5,7 @@ The engine runs user code inside `with context:`; user code asks `current()`.
 
 import logging
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar, Token
 
 _running: ContextVar["Context"] = ContextVar("athena_call")
@@ -35,6 +35,7 @@ class Context:
         self.expires = expires
         """When the caller stops waiting, on this process's monotonic clock."""
         self._cancelled = False
+        self._listeners: list[Callable[[], object]] = []
         self._token: Token[Context] | None = None
 
     @property
@@ -51,9 +52,23 @@ class Context:
         """Has the call been cancelled, or its time run out? Long loops ask now and then, and stop early."""
         return self._cancelled or time.monotonic() >= self.expires
 
+    def on_cancel(self, listener: Callable[[], object]) -> None:
+        """Have `listener()` called when the call is cancelled, on a thread of the server's; at once if it was already.
+
+        For what does not ask `cancelled`: a job on a card, a request to another server. It must not wait.
+        """
+        self._listeners.append(listener)
+        if self._cancelled:
+            listener()
+
     def cancel(self) -> None:
         """Nobody waits any more. For the engine; safe from any thread."""
         self._cancelled = True
+        for listener in self._listeners:
+            try:
+                listener()
+            except Exception:  # user code, on a thread that others need
+                _logger.exception("a listener of on_cancel raised", extra={"fields": {"sid": self.sid}})
 
     def __enter__(self) -> "Context":  # noqa: PYI034  # typing costs 5 ms of every start
         """Make this the current call of the thread or task."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from athena_serving.errors import UsageError
+from athena_serving.sdk.base import WrapperBase
 from athena_serving.sdk.constants import AUDIO, IMAGE, STRING, VIDEO
 from athena_serving.sdk.fields import BodyField, Field, JsonBodyField, ParamField
 
@@ -45,7 +46,7 @@ HEADER: Node = {
     **dict.fromkeys(("app_id", "appid", "uid", "did", "imei", "imsi", "mac"), _text(50)),
     "net_type": _choice("wifi", "2G", "3G", "4G", "5G"),
     "net_isp": _choice("CMCC", "CUCC", "CTCC", "other"),
-    "status": {**_choice(3), "defaultVal": 3},
+    "status": {**_choice(3), "defaultVal": 3},  # of a service with sessions: any (`_header`)
     **dict.fromkeys(("request_id", "sid", "ath_id"), _text(64)),
     **dict.fromkeys(("res_id", "directEngIp", "session"), _text(1024)),
     "data_cleaner_ttl": _text(13),
@@ -138,12 +139,22 @@ def build(wrapper: type, *, name: str = "", version: str = "", body_limit: int) 
     return {
         "meta": _meta(wrapper, service, version, declared),
         "schemainput": _object(
-            header={**_object(**HEADER), "anyOf": [{"required": ["app_id"]}, {"required": ["appid"]}]},
+            header=_header(wrapper),
             parameter=_object(**{service: _parameters(declared)}),
-            payload=_object(**{field.key: _payload(field, body_limit) for field in declared.inputs}),
+            payload=_object(
+                **{field.key: _payload(field, body_limit, may_end=has_sessions(wrapper)) for field in declared.inputs}
+            ),
         ),
         "schemaoutput": _object(payload=_object(**{field.key: _output(field) for field in declared.outputs})),
     }
+
+
+SESSION_METHODS = ("wrapperStream", "wrapperCreate", "wrapperWrite")
+
+
+def has_sessions(wrapper: type) -> bool:
+    """Has the class a method of its own for sessions?"""
+    return any(getattr(wrapper, name, None) not in (None, getattr(WrapperBase, name)) for name in SESSION_METHODS)
 
 
 def text(wrapper: type) -> str:
@@ -270,6 +281,12 @@ def _object(**properties: object) -> Node:
     return {"type": "object", "properties": properties}
 
 
+def _header(wrapper: type) -> Node:
+    """The header; steps of a session say where they stand."""
+    status = {**_choice(0, 1, 2, 3), "defaultVal": 3} if has_sessions(wrapper) else HEADER["status"]
+    return {**_object(**{**HEADER, "status": status}), "anyOf": [{"required": ["app_id"]}, {"required": ["appid"]}]}
+
+
 def _parameters(declared: Fields) -> Node:
     params = {field.key: field for field in declared.params}
     outputs = {field.key: _object(**_attributes(field, wanted=True)) for field in declared.outputs}
@@ -286,21 +303,24 @@ def _parameter(field: ParamField) -> Node:
 def _attributes(field: BodyField, *, wanted: bool) -> Node:
     """The attributes that a block about `field` may have; in a `wanted` output the field's own are the defaults."""
     known = _ATTRIBUTES[field.data_type]
+    if wanted and field.data_type == STRING:
+        known = {**known, "format": _choice("plain", "json", "xml", "text")}  # text: as a JSON string
     return known | {name: _own(known.get(name), value, wanted) for name, value in field.attributes.items()}
 
 
 def _own(node: object, value: str, wanted: bool) -> Node:
     known = dict(node) if isinstance(node, dict) else _text(50)
+    own: str | int = int(value) if known.get("type") == "integer" and value.isdecimal() else value
     values = known.get("enum")
-    if isinstance(values, list) and value not in values:
-        known["enum"] = [*values, value]
+    if isinstance(values, list) and own not in values:
+        known["enum"] = [*values, own]
     # Only for outputs: what an input is, only its sender knows.
-    return {**known, "defaultVal": value} if wanted else known
+    return {**known, "defaultVal": own} if wanted else known
 
 
-def _payload(field: BodyField, body_limit: int) -> Node:
-    # An empty text is a text; an empty picture or sound is a mistake.
-    least = 0 if field.data_type == STRING else 1
+def _payload(field: BodyField, body_limit: int, *, may_end: bool) -> Node:
+    # An empty text is a text; an empty picture or sound is a mistake, unless it is the last step of a session.
+    least = 0 if field.data_type == STRING or may_end else 1
     data = {"type": "string", "minLength": least, "maxLength": body_limit}
     return _object(**{**_attributes(field, wanted=False), TYPE_NAMES[field.data_type]: data})
 

@@ -5,7 +5,7 @@ as an argument. `groups` says what settings exist and why, `kinds` what values t
 called in each source, `sources` reads one source, `aiges` ASF's file, `loading` puts the sources in order.
 """
 
-from athena_serving.settings.groups import Hosted, Limits, Remark, Serve, Server, Service, Workers
+from athena_serving.settings.groups import Batch, Hosted, Limits, Remark, Serve, Server, Service, Stream, Workers
 from athena_serving.settings.loading import load
 
-__all__ = ["Hosted", "Limits", "Remark", "Serve", "Server", "Service", "Workers", "load"]
+__all__ = ["Batch", "Hosted", "Limits", "Remark", "Serve", "Server", "Service", "Stream", "Workers", "load"]

@@ -10,14 +10,16 @@ from dataclasses import dataclass, fields
 from typing import get_type_hints
 
 from athena_serving.errors import SettingsError
-from athena_serving.settings.groups import Limits, Server, Service, Workers
+from athena_serving.settings.groups import Batch, Limits, Server, Service, Stream, Workers
 from athena_serving.settings.kinds import ENTRY, Kind
 
-SECTIONS: Mapping[str, type[Server | Limits | Service | Workers]] = {
+SECTIONS: Mapping[str, type[Server | Limits | Service | Workers | Batch | Stream]] = {
     "server": Server,
     "server.limits": Limits,
     "service": Service,
     "workers": Workers,
+    "batch": Batch,
+    "stream": Stream,
 }
 """Tables of athena.toml with a fixed set of keys."""
 
@@ -32,10 +34,11 @@ FLAGS = {
     "workers.seats": "--seats",
     "workers.queue": "--queue",
     "server.log": "--log",
+    "server.reload": "--reload",
 }
 """Settings that have a flag of their own."""
 
-LATER = ("batch", "stream", "loader", "gateway", "center", "apps", "pipeline", "forward")
+LATER = ("loader", "gateway", "center", "apps", "pipeline", "forward")
 """Sections that the design has and this version does not: refused, so that nobody believes they work."""
 LATER_KEYS = ("service.inputs", "service.parameters", "service.outputs", "server.tls")
 """The same, for keys."""
@@ -151,14 +154,20 @@ def _later(name: str, *, where: str) -> SettingsError:
 
 
 def _near_setting(name: str) -> str:
-    """The setting that was probably meant: another section's key of that name, else one spelt alike, else none."""
+    """What was probably meant: another section's key of that name, else one spelt alike, else none.
+
+    A key that several sections have is named with all of them, unless the section is one of these.
+    """
     section, _, key = name.rpartition(".")
-    everywhere = {setting.key: setting for setting in CATALOGUE.values()}
+    everywhere: dict[str, list[Setting]] = {}
+    for setting in CATALOGUE.values():
+        everywhere.setdefault(setting.key, []).append(setting)
     here = {setting.key: setting for setting in CATALOGUE.values() if setting.section == section}
     # Only keys are compared: a common section would make any two names look alike.
     near = [key] if key in everywhere else []
     near = near or difflib.get_close_matches(key, here, n=1) or difflib.get_close_matches(key, everywhere, n=1)
     if not near:
         return ""
-    setting = everywhere[near[0]]
-    return f"{setting.name}.KEY" if setting.is_open else setting.name
+    meant = everywhere[near[0]]
+    meant = [setting for setting in meant if setting.section == section] or meant
+    return " or ".join(f"{setting.name}.KEY" if setting.is_open else setting.name for setting in meant)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from athena_serving.settings.kinds import (
     ENTRY,
+    TEXT,
     Count,
     Host,
     Names,
@@ -20,7 +21,9 @@ from athena_serving.settings.kinds import (
     Seconds,
     Segment,
     Switch,
+    amount,
     choice,
+    milliseconds,
     size,
     whole,
 )
@@ -92,6 +95,9 @@ class Limits:
     the ones to close."""
     call_timeout: Seconds = 120.0
     """Seconds from a call's arrival to its answer, queue included; then 504 with code 10102. ASF waited as long."""
+    ping_interval: Seconds = 20.0
+    """Seconds between two pings of a WebSocket's peer, and as many for its pong; then it counts as gone. 20: balancers
+    forget a silent connection after 30 or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +109,8 @@ class Service:
     version: Segment = ""
     """Shown in documents, and the first part of the URL. Empty: the class's own `version`."""
     idempotent: Switch = False
-    """May a call run twice? For batches, which come later: a failed one's items are run again only then. Off: only the
-    author can know."""
+    """May a call run twice? If so, the items of a batch that failed are run again by halves, so that one bad item fails
+    alone. Off: only the author can know."""
     pass_headers: Names = ()
     """Members of a request's `header` that `params` has too, unless the caller sets a parameter of that name (ASF's
     `headerPass`). Empty: a wrapper reads parameters, and `sid` is always among them."""
@@ -160,10 +166,43 @@ class Workers:
     """Lines a second of a worker's own output that are kept; the rest is counted, and the count logged. 1,000:
     more than anyone reads, less than fills a disk."""
 
-    @property
-    def reach(self) -> int:
-        """Calls that a worker may have at once: its window, or its seats if these are more."""
-        return max(self.window, self.seats)
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """`[batch]`: which calls meet in one `wrapperBatchExec`."""
+
+    max: Annotated[int, whole(low=1, high=512)] = 16
+    """Calls in one batch. 16: most of what a card gains by batching, at a wait that one batch costs."""
+    max_wait_ms: Annotated[float, milliseconds()] = 0.0
+    """Milliseconds that a batch waits to fill up, from its first call's arrival. 0: while one batch runs the next one
+    gathers, and a service with nothing to do adds no wait."""
+    key: Annotated[str, TEXT] = ""
+    """Parameter whose value all calls of a batch share. Empty: any calls may meet."""
+    weight: Annotated[str, TEXT] = ""
+    """What is summed over a batch: an input's name (characters of a text, bytes of anything else), or a parameter's
+    (its number). Empty: nothing."""
+    max_weight: Annotated[float, amount()] = 0.0
+    """The most that the sum may be; a call that weighs more runs alone. 0: no bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """`[stream]`: how long sessions may take."""
+
+    idle_timeout: Seconds = 15.0
+    """Seconds without a step from the caller or a result, while it is the caller's turn; then `time out`. The schema's
+    `read_timeout` wins. 15: ASF's."""
+    session_timeout: Seconds = 180.0
+    """Seconds that a session may last; then code 10114. The schema's `session_timeout` wins. 180: ASF's loader's."""
+    stall_timeout: Seconds = 60.0
+    """Seconds in which a wrapper neither takes a step that waits nor sends a result that is due; then code 10102, and
+    the seat is free. 60: a slow first word is not yet a hung model."""
+    keep_alive: Seconds = 15.0
+    """Seconds of silence after which an event stream sends a comment. 15: half of what balancers bear."""
+
+
+_MOST_AHEAD = 1024
+"""As many as the largest window."""
 
 
 class Remark(NamedTuple):
@@ -187,10 +226,18 @@ class Hosted:
     """`[wrapper]`: what `wrapperInit` gets."""
     directory: Path
     """The file's folder: where its workers run, and import from first."""
+    batch: Batch = Batch()
+    stream: Stream = Stream()
     origins: Mapping[str, str] = field(default_factory=dict)
-    """As in `Serve`, for `service.*`, `workers.*` and `wrapper.*`."""
+    """As in `Serve`, for `service.*`, `workers.*`, `batch.*`, `stream.*` and `wrapper.*`."""
     remarks: tuple[Remark, ...] = ()
     """What the aiges.toml beside the wrapper says to no effect."""
+
+    @property
+    def reach(self) -> int:
+        """Calls that a worker may have at once: its window, its seats, or two batches a seat if these are more."""
+        batches = min(2 * self.batch.max * self.workers.seats, _MOST_AHEAD)
+        return max(self.workers.window, self.workers.seats, batches)
 
 
 @dataclass(frozen=True, slots=True)

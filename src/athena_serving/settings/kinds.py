@@ -30,7 +30,7 @@ class Kind:
     show: Callable[[object], str] = _show
     """The value as TOML writes it."""
     unit: str = ""
-    """`s`, `bytes`, or nothing."""
+    """`s`, `ms`, `bytes`, or nothing."""
 
 
 # ── numbers ───────────────────────────────────────────────────────────────────────────────────────
@@ -67,6 +67,30 @@ def seconds(*, zero: bool = False) -> Kind:
 
     wanted = f"a number of seconds, {'0 or more' if zero else 'more than 0'} and at most a year"
     return Kind(wanted=wanted, check=check, parse=float, unit="s")
+
+
+def milliseconds() -> Kind:
+    """Milliseconds, whole or not, from 0 to a minute."""
+    wanted = "a number of milliseconds, 0 or more and at most a minute"
+    return Kind(wanted=wanted, check=_number(most=60_000.0), parse=float, unit="ms")
+
+
+def amount() -> Kind:
+    """Any number that is not negative."""
+    return Kind(wanted="a number, 0 or more", check=_number(most=1e300), parse=float)
+
+
+def _number(*, most: float) -> Callable[[object], object]:
+    def check(value: object) -> object:
+        match value:
+            case bool():
+                raise ValueError
+            case int() | float() if 0 <= value <= most:
+                return float(value)
+            case _:
+                raise ValueError
+
+    return check
 
 
 _SIZE = re.compile(r"(\d{1,15}) ?(?:([kmgt])(i?))?(b?)", re.IGNORECASE | re.ASCII)
@@ -189,6 +213,7 @@ def stringify(value: object) -> str:
             raise ValueError
 
 
+TEXT = text(r"[^\x00-\x1f]*", wanted="a string of printable characters")
 Count = Annotated[int, whole(low=1)]
 Seconds = Annotated[float, seconds()]
 Pause = Annotated[float, seconds(zero=True)]

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 from athena_serving.errors import SettingsError, UsageError
 from athena_serving.settings import aiges, sources
 from athena_serving.settings.catalogue import CATALOGUE, OPEN_TABLES
-from athena_serving.settings.groups import Hosted, Limits, Remark, Serve, Server, Service, Workers
+from athena_serving.settings.groups import Batch, Hosted, Limits, Remark, Serve, Server, Service, Stream, Workers
 from athena_serving.settings.sources import Values
 
 FILE_NAME = "athena.toml"
@@ -150,7 +150,9 @@ def _host(path: str | Path, layers: _Layers) -> Hosted:
         workers=_build(Workers, "workers", values),
         wrapper=_entries("wrapper", values),
         directory=wrapper.parent,
-        origins=_origins(values, "service", "workers", "wrapper"),
+        batch=_build(Batch, "batch", values),
+        stream=_build(Stream, "stream", values),
+        origins=_origins(values, "service", "workers", "batch", "stream", "wrapper"),
         remarks=remarks,
     )
 

@@ -39,10 +39,11 @@ def from_file(path: Path) -> Values:
 
 def read_toml(path: Path) -> dict[str, object]:
     """A file's tables. Raises UsageError for one that cannot be read, SettingsError for one that is no TOML."""
+    text = read_text(path)
     try:
-        return tomllib.loads(read_text(path))
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path.name} is not TOML: {error}", where=str(path)) from error
+        raise _no_toml(path, text, str(error)) from error
 
 
 def read_text(path: Path) -> str:
@@ -50,9 +51,49 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"cannot read {path.name}: {error.strerror}", where=str(path)) from error
+        remedy = "it must be a file, and one that you may read"
+        raise UsageError(f"cannot read {path.name}: {error.strerror}", where=str(path), help=remedy) from error
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{path.name} is not UTF-8 text", where=str(path)) from error
+        before = error.object[: error.start].decode()
+        remedy = f"save the file as UTF-8; byte {error.object[error.start]:#04x} is of another encoding"
+        raise SettingsError(f"{path.name} is not UTF-8 text", where=_place(path, before), help=remedy) from error
+
+
+_TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+"""How tomllib ends its messages; errors have the place as numbers only since Python 3.14."""
+
+_TOML_HELP = {
+    "Cannot": "a key, and a [section], stands once: keep one of them",
+    "Unescaped": "a backslash is written twice, or the text stands in single quotes: 'C:\\models'",
+}
+"""Help by the first word of tomllib's message."""
+
+
+def _no_toml(path: Path, text: str, said: str) -> SettingsError:
+    """The error for a file that is no TOML, with the place and what is most likely wrong there."""
+    found = _TOML_PLACE.search(said)
+    if found and found[1]:
+        number, where = int(found[1]), f"{path}:{found[1]}:{found[2]}"
+    else:
+        number, where = text.rstrip().count("\n") + 1, _place(path, text.rstrip())
+    message = said[: found.start()] if found else said
+    remedy = _TOML_HELP.get(message.partition(" ")[0]) or _as_toml(text.split("\n")[number - 1])
+    return SettingsError(f"{path.name} is not TOML: {message}", where=where, help=remedy)
+
+
+def _as_toml(line: str) -> str:
+    """How the line was probably meant."""
+    key, _, value = (part.strip() for part in line.partition("#")[0].partition("="))
+    if value in ("True", "False", "yes", "no", "on", "off"):
+        return f"switches are true and false: {key} = {str(value in ('True', 'yes', 'on')).lower()}"
+    if value and value[0] not in "\"'[{":
+        return f"texts stand in double quotes: {key} = {json.dumps(value, ensure_ascii=False)}"
+    return 'a line is [section], key = "text", key = 1 or key = true'
+
+
+def _place(path: Path, before: str) -> str:
+    """FILE:LINE:COLUMN of what comes after the text `before`; both count from 1."""
+    return f"{path}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
 
 
 def checked(pairs: Iterable[tuple[str, object]], *, origin: str) -> Values:

@@ -1,19 +1,23 @@
-"""The admin port: liveness, readiness, health and metrics, answered by the supervisor itself.
+"""The admin port: liveness, readiness, health, metrics and sessions, answered by the supervisor itself.
 
-HTTP is parsed by h11; requests are few, small and GET, so a connection carries one, within a time limit.
+HTTP is parsed by h11; requests are few, small and without a body, so a connection carries one, within a time limit.
+What changes something is a DELETE, which no page of another origin can make a browser send.
 """
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
+from urllib.parse import unquote
 
 import h11
 
 Answer = tuple[int, bytes, str]
 """Status, body, content type."""
-Route = Callable[[], Answer]
+Route = Callable[[], Answer | Awaitable[Answer]]
+SESSIONS: Final = "/sessions/"
+"""A DELETE of what stands below it ends a session."""
 
 _TIME: Final = 5.0
 """Seconds that one request may take."""
@@ -24,9 +28,12 @@ _MOST: Final = 64
 class Admin:
     """Serves routes on a socket that is bound already."""
 
-    def __init__(self, listener: socket.socket, routes: dict[str, Route]) -> None:
+    def __init__(
+        self, listener: socket.socket, routes: dict[str, Route], end_session: Callable[[str], Awaitable[Answer]]
+    ) -> None:
         self._listener = listener
         self._routes = routes
+        self._end_session = end_session
         self._server: asyncio.Server | None = None
         self._open = 0
 
@@ -64,17 +71,21 @@ class Admin:
                 request = event
             else:
                 return
-        status, body, kind = self._answer(request)
+        status, body, kind = await self._answer(request)
         headers = [("content-type", kind), ("content-length", str(len(body))), ("connection", "close")]
         writer.write(connection.send(h11.Response(status_code=status, headers=headers)) or b"")
         if request.method != b"HEAD":
             writer.write(connection.send(h11.Data(data=body)) or b"")
         await writer.drain()
 
-    def _answer(self, request: h11.Request) -> Answer:
+    async def _answer(self, request: h11.Request) -> Answer:
+        path = request.target.partition(b"?")[0].decode("latin-1")
+        if request.method == b"DELETE" and path.startswith(SESSIONS):
+            return await self._end_session(unquote(path.removeprefix(SESSIONS)))
         if request.method not in (b"GET", b"HEAD"):
-            return 405, b'{"message":"only GET here"}', "application/json"
-        route = self._routes.get(request.target.partition(b"?")[0].decode("latin-1"))
+            return 405, b'{"message":"only GET here, and DELETE of a session"}', "application/json"
+        route = self._routes.get(path)
         if route is None:
-            return 404, b'{"message":"not found: try /livez /readyz /healthz /metrics"}', "application/json"
-        return route()
+            return 404, b'{"message":"not found: try /livez /readyz /healthz /metrics /sessions"}', "application/json"
+        answer = route()
+        return answer if isinstance(answer, tuple) else await answer

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import mmap
 import os
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -23,8 +25,12 @@ from athena_serving.wire.control import (
     Ask,
     DoorSetup,
     Drained,
+    End,
+    Ended,
     Failed,
     Join,
+    List,
+    Listed,
     Pong,
     Retire,
     Retired,
@@ -36,6 +42,8 @@ from athena_serving.wire.page import Page
 
 log = logging.getLogger("supervisor")
 
+ASK_TIMEOUT = 2.0
+"""Seconds that a door may take to answer."""
 COUNT = 1
 """Doors that are built; nothing may assume that there is only one."""
 
@@ -73,6 +81,8 @@ class Door:
         self._leaving = asyncio.Event()
         self._retired: dict[str, asyncio.Event] = {}
         self._drained = asyncio.Event()
+        self._asked: dict[int, asyncio.Future[bytes | bool]] = {}
+        self._numbers = itertools.count(1)
         self._backoff = Backoff(0.1, 5.0, 1_000_000, 10.0)
 
     @property
@@ -119,8 +129,8 @@ class Door:
         if self._child is not None and self.is_serving:
             self._child.send(control.encode(order), fds)
 
-    def join(self, place: Place, service: str, generation: int) -> None:
-        """Link it with a ready worker."""
+    def join(self, place: Place, service: str, generation: int, *, batch: int) -> None:
+        """Link it with a ready worker, whose seats are shared by `batch` once-calls."""
         if not self.is_serving or place.state is not State.READY:
             return
         data, data_theirs = socket.socketpair()
@@ -131,8 +141,25 @@ class Door:
                 for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
                     one.setsockopt(socket.SOL_SOCKET, option, 1 << 20)
             place.attach(self.index, (data_theirs.fileno(), side_theirs.fileno()))
-            order = Join(place.key, service, generation, seats=workers.seats, window=workers.reach)
+            order = Join(
+                place.key,
+                service,
+                generation,
+                seats=workers.seats,
+                window=place.hosted.reach,
+                ahead=workers.window,
+                batch=batch,
+            )
             self.send(order, [data.fileno(), side.fileno(), place.page_descriptor])
+
+    async def sessions(self) -> bytes:
+        """The sessions that go on, as a JSON array."""
+        answer = await self._ask(List)
+        return answer if isinstance(answer, bytes) else b"[]"
+
+    async def end(self, sid: str) -> bool:
+        """End a session; False if it has none of this sid."""
+        return bool(await self._ask(partial(End, sid=sid)))
 
     async def retire(self, key: str) -> None:
         """Wait until it has no call at a worker, and gets none."""
@@ -177,6 +204,26 @@ class Door:
         if self._child is not None:
             self._child.kill()
 
+    async def _ask(self, order: Callable[[int], List | End]) -> bytes | bool:
+        if not self.is_serving:
+            return False
+        number = next(self._numbers)
+        asked = self._asked[number] = asyncio.get_running_loop().create_future()
+        self.send(order(number))
+        try:
+            async with asyncio.timeout(ASK_TIMEOUT):
+                answer: bytes | bool = await asked
+                return answer
+        except TimeoutError:
+            return False
+        finally:
+            del self._asked[number]
+
+    def _answered(self, number: int, answer: bytes | bool) -> None:
+        asked = self._asked.get(number)
+        if asked is not None and not asked.done():
+            asked.set_result(answer)
+
     def _on_message(self, message: bytes, _: list[int]) -> None:
         match control.read_from_door(message):
             case Serving():
@@ -190,6 +237,10 @@ class Door:
                     self._on_lost(key)
             case Ask(number):
                 self.send(Answer(number, self._on_ask()))
+            case Listed(number, sessions):
+                self._answered(number, sessions)
+            case Ended(number, found):
+                self._answered(number, found)
             case Drained():
                 self._drained.set()
             case Failed() as failed:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from athena_serving.errors import UsageError, WrapperNotLoadable
 from athena_serving.settings import Hosted
 from athena_serving.supervisor import edits
@@ -21,14 +23,21 @@ from athena_serving.wire.control import Install, Loaded, TakeOver, ToDoor
 log = logging.getLogger("supervisor")
 
 
+class Joins(Protocol):
+    """Links doors with a worker, whose seats are shared by `batch` once-calls."""
+
+    def __call__(self, place: Place, service: str, generation: int, *, batch: int) -> None:
+        """Link them."""
+
+
 class Switchboard(Protocol):
     """The doors, as a fleet needs them."""
 
     def tell(self, order: ToDoor) -> None:
         """Tell every door."""
 
-    def join(self, place: Place, service: str, generation: int) -> None:
-        """Link every door with a worker."""
+    def join(self, place: Place, service: str, generation: int, *, batch: int) -> None:
+        """Link every door with a worker, whose seats are shared by `batch` once-calls."""
 
     async def retire(self, place: Place) -> None:
         """Wait until no door has a call at a worker."""
@@ -47,6 +56,8 @@ class Generation:
         self.number = number
         self.places = places
         self.document = b""
+        self.faces: tuple[str, ...] = ()
+        """What the wrapper's methods can do (`control.Loaded`)."""
         self.is_installed = False
 
     @property
@@ -120,14 +131,14 @@ class Fleet:
         self._leaving.set()
         await asyncio.gather(*(self._leave(one) for one in self._begun))
 
-    def resend(self, tell: Callable[[ToDoor], None], join: Callable[[Place, str, int], None]) -> None:
+    def resend(self, tell: Callable[[ToDoor], None], join: Joins) -> None:
         """Tell a door that has just started everything that is."""
         for generation in (self.current, self.coming):
             if generation is None or not generation.is_installed:
                 continue
             tell(self._install(generation))
             for place in generation.ready():
-                join(place, self.name, generation.number)
+                join(place, self.name, generation.number, batch=self._batch(generation))
         if self.current is not None:
             tell(TakeOver(self.name, self.current.number))
 
@@ -149,6 +160,7 @@ class Fleet:
         place.rename(f"{self.name}-{place.index}")
         if not generation.is_installed:
             generation.document = loaded.document
+            generation.faces = loaded.faces
             generation.is_installed = True
             self._board.tell(self._install(generation))
 
@@ -157,7 +169,7 @@ class Fleet:
         generation = self._of(place)
         if generation is None:
             return
-        self._board.join(place, self.name, generation.number)
+        self._board.join(place, self.name, generation.number, batch=self._batch(generation))
         if self.current is None and generation is self.coming:
             self._take_over(generation)
             self._board.on_first_ready(self)
@@ -195,8 +207,7 @@ class Fleet:
             log.info("%s: reloaded", self.name, extra={"fields": {"generation": coming.number}})
             return old
         failed = next(place for place in coming.places if place.state is not State.READY)
-        remedy = f"; help: {failed.failure.help}" if failed.failure is not None and failed.failure.help else ""
-        self.note = f"the reload failed, the old workers stay: {failed.reason}{remedy}"
+        self.note = f"the reload failed, the old workers stay: {failed.reason}"
         log.error("%s: %s", self.name, self.note)
         self._give_up_coming()
         return None
@@ -224,7 +235,12 @@ class Fleet:
             generation.document,
             queue=self.hosted.workers.queue,
             passed_headers=[*self.hosted.service.pass_headers],
+            faces=generation.faces,
+            stream=msgspec.json.encode(self.hosted.stream),
         )
+
+    def _batch(self, generation: Generation) -> int:
+        return self.hosted.batch.max if "batch" in generation.faces else 1
 
     def _take_over(self, generation: Generation) -> None:
         self.current, self.coming, self.note = generation, None, ""

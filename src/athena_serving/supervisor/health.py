@@ -34,6 +34,8 @@ class ServiceHealth(msgspec.Struct, omit_defaults=True):
     ready: bool
     generation: int
     seats: int
+    used: int
+    """Seats that are taken."""
     workers: list[WorkerHealth]
     reason: str = ""
     """Why it is not ready."""
@@ -66,7 +68,9 @@ def _service(fleet: Fleet, now: float) -> ServiceHealth:
     ready = current.ready() if current is not None else []
     reason = "" if ready else "; ".join(dict.fromkeys(f"{w.name} {w.reason}" for w in workers)) or "no workers"
     seats = sum(place.hosted.workers.seats for place in ready)
-    return ServiceHealth(bool(ready), current.number if current is not None else 0, seats, workers, reason, fleet.note)
+    used = sum(min(place.hosted.workers.seats, len(place.running())) for place in ready)
+    generation = current.number if current is not None else 0
+    return ServiceHealth(bool(ready), generation, seats, used, workers, reason, fleet.note)
 
 
 def _worker(place: Place, now: float) -> WorkerHealth:

@@ -42,6 +42,8 @@ class Output:
         self._last: deque[str] = deque(maxlen=_KEPT)
         self._second = 0
         self._count = 0
+        self._telling: asyncio.TimerHandle | None = None
+        """Tells what was lost, should the child fall silent after it."""
         self._is_closed = False
 
     def start(self) -> None:
@@ -108,6 +110,8 @@ class Output:
             self._second, self._count = second, 0
         self._count += 1
         if self._count > self._rate:
+            if self._telling is None:
+                self._telling = asyncio.get_running_loop().call_later(1.0, self._tell_lost)
             return
         if is_ours:
             with contextlib.suppress(OSError):  # nobody reads our log
@@ -116,6 +120,9 @@ class Output:
             log.info("%s", text, extra={"fields": {"worker": self.name}})
 
     def _tell_lost(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
         lost = self._count - self._rate
         if lost > 0:
             log.warning(

@@ -12,6 +12,7 @@ the call's deadline plus `stall_timeout` it is stuck, and is killed. One without
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 import logging
 import mmap
@@ -28,7 +29,7 @@ from athena_serving.kit.backoff import Backoff
 from athena_serving.settings import Hosted
 from athena_serving.supervisor.child import Child, End
 from athena_serving.wire import control, page
-from athena_serving.wire.control import Attach, Failed, Loaded, Ping, Pong, Ready, Stop, WorkerSetup
+from athena_serving.wire.control import Attach, Batching, Failed, Loaded, Ping, Pong, Ready, Stop, WorkerSetup
 from athena_serving.wire.page import Page, Running
 
 log = logging.getLogger("supervisor")
@@ -248,7 +249,7 @@ class Place:
 
     def _begin(self) -> None:
         hosted, workers = self.hosted, self.hosted.workers
-        slots = workers.reach * self._doors
+        slots = hosted.reach * self._doors
         self.page_descriptor = memory.anonymous("page", page.SIZE)
         self._map = mmap.mmap(self.page_descriptor, page.SIZE)
         self.page = Page(memoryview(self._map))
@@ -270,11 +271,13 @@ class Place:
             version=hosted.service.version,
             config=dict(hosted.wrapper),
             seats=workers.seats,
-            window=workers.reach,
+            window=hosted.reach,
             doors=self._doors,
             body_limit=self._body_limit,
             warmup=workers.warmup,
             log=self._log_form,
+            batching=Batching(**dataclasses.asdict(hosted.batch)),
+            idempotent=hosted.service.idempotent,
         )
         child.send(control.encode(setup), [self.page_descriptor])
 
@@ -301,7 +304,8 @@ class Place:
         match verdict:
             case Verdict.LOAD | Verdict.INIT if self.failure is not None:
                 where = f" ({self.failure.where})" if self.failure.where else ""
-                return f"{self.failure.message}{where}"
+                remedy = f"; help: {self.failure.help}" if self.failure.help else ""
+                return f"{self.failure.message}{where}{remedy}"
             case Verdict.SLOW_START:
                 return f"not ready within {workers.start_timeout:g} s (setting workers.start_timeout)"
             case Verdict.STUCK:

@@ -65,7 +65,7 @@ class Supervisor:
         is_chosen = self._settings.origins.get("server.admin_port", "default") != "default"
         admin_listener = sockets.listen_admin(server.admin_host, server.admin_port, is_chosen=is_chosen)
         self._admin_url = sockets.url_of(admin_listener)
-        admin = Admin(admin_listener, self._routes())
+        admin = Admin(admin_listener, self._routes(), self._end_session)
         self._url = sockets.url_of(listener)
         self._watch_signals()
         self._doors = [
@@ -207,17 +207,17 @@ class Supervisor:
         for door in self._doors:
             door.send(order)
 
-    def join(self, place: Place, service: str, generation: int) -> None:
+    def join(self, place: Place, service: str, generation: int, *, batch: int) -> None:
         """Link every door with a worker."""
         self.tell(self._groups())
         for door in self._doors:
-            door.join(place, service, generation)
+            door.join(place, service, generation, batch=batch)
 
     async def retire(self, place: Place) -> None:
         """Wait until no door has a call at a worker."""
-        limits, workers = self._settings.limits, place.hosted.workers
+        longest = max(self._settings.limits.call_timeout, place.hosted.stream.session_timeout)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(limits.call_timeout + workers.stall_timeout):
+            async with asyncio.timeout(longest + place.hosted.workers.stall_timeout):
                 await asyncio.gather(*(door.retire(place.key) for door in self._doors))
 
     def start(self, name: str, place: Place) -> None:
@@ -361,6 +361,8 @@ class Supervisor:
                     gauges[name] = sum(place.state is state for place in places)
             ready = fleet.current.ready() if fleet.current is not None else []
             gauges[f'athena_seats{{service="{fleet.name}"}}'] = sum(place.hosted.workers.seats for place in ready)
+            running = [(place.hosted.workers.seats, len(place.running())) for place in places]
+            gauges[f'athena_seats_used{{service="{fleet.name}"}}'] = sum(min(pair) for pair in running)
             gauges[f'athena_calls_running{{service="{fleet.name}"}}'] = sum(len(place.running()) for place in places)
         return gauges
 
@@ -376,7 +378,19 @@ class Supervisor:
             "/readyz": lambda: health_json(probe=True),
             "/healthz": lambda: health_json(probe=False),
             "/metrics": lambda: (200, self.metrics(), metrics.CONTENT_TYPE),
+            "/sessions": self._list_sessions,
         }
+
+    async def _list_sessions(self) -> Answer:
+        lists = await asyncio.gather(*(door.sessions() for door in self._doors))
+        sessions = [one for part in lists for one in msgspec.json.decode(part)]
+        return 200, msgspec.json.encode({"sessions": sessions}), "application/json"
+
+    async def _end_session(self, sid: str) -> Answer:
+        found = any(await asyncio.gather(*(door.end(sid) for door in self._doors)))
+        if found:
+            log.info("session ended by its operator", extra={"fields": {"sid": sid}})
+        return (200 if found else 404), msgspec.json.encode({"cancelled": found}), "application/json"
 
 
 def _refuse_reserved(name: str, where: str) -> None:

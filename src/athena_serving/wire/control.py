@@ -3,8 +3,8 @@
     worker   ◄ WorkerSetup(page)  Attach(data, side)  Ping  Stop
              ► Loaded  Ready  Failed  Pong
     door     ◄ DoorSetup(page, sockets…)  Install  Join(data, side, page)  TakeOver  Retire  Groups
-               Divide  Health  Retreat  Answer  Ping
-             ► Serving  Retired  Drained  Ask  Pong
+               Divide  Health  Retreat  Answer  List  End  Ping
+             ► Serving  Retired  Drained  Ask  Listed  Ended  Pong
 
 What stands in brackets are the descriptors that come with the message, in order.
 """
@@ -19,6 +19,16 @@ LINE_MARK: Final = "\x1e"
 
 SPAWN: Final = "ATHENA_SPAWN"
 """Environment variable that marks a child and everything it starts: `<pid of the supervisor>.<name>.<a number>.`"""
+
+
+class Batching(msgspec.Struct, frozen=True):
+    """Which calls meet in a batch: `[batch]` of the settings."""
+
+    max: int = 1
+    max_wait_ms: float = 0.0
+    key: str = ""
+    weight: str = ""
+    max_weight: float = 0.0
 
 
 class WorkerSetup(msgspec.Struct, tag=True, frozen=True):
@@ -43,6 +53,9 @@ class WorkerSetup(msgspec.Struct, tag=True, frozen=True):
     warmup: bool
     log: str
     """`human` or `json`."""
+    batching: Batching = Batching()
+    idempotent: bool = False
+    """May the items of a batch be run again?"""
 
 
 class Attach(msgspec.Struct, tag=True, frozen=True):
@@ -73,6 +86,8 @@ class Loaded(msgspec.Struct, tag=True, frozen=True):
     service: str
     document: bytes
     """Schema document as JSON."""
+    faces: tuple[str, ...] = ("once",)
+    """What its methods can do: `once` calls, `stream` (sessions), `batch` (once-calls together)."""
 
 
 class Ready(msgspec.Struct, tag=True, frozen=True):
@@ -121,6 +136,10 @@ class Install(msgspec.Struct, tag=True, frozen=True):
     queue: int
     passed_headers: list[str] = []
     """Members of the request's `header` that become parameters."""
+    faces: tuple[str, ...] = ("once",)
+    """As in `Loaded`."""
+    stream: bytes = b"{}"
+    """`settings.Stream` as JSON."""
 
 
 class Divide(msgspec.Struct, tag=True, frozen=True):
@@ -137,6 +156,10 @@ class Join(msgspec.Struct, tag=True, frozen=True):
     generation: int
     seats: int
     window: int
+    ahead: int
+    """Once-calls that may be sent ahead of their turn; at most `window`."""
+    batch: int
+    """Once-calls that may share a seat."""
 
 
 class TakeOver(msgspec.Struct, tag=True, frozen=True):
@@ -202,10 +225,52 @@ class Answer(msgspec.Struct, tag=True, frozen=True):
     body: bytes
 
 
+class List(msgspec.Struct, tag=True, frozen=True):
+    """Which sessions are there?"""
+
+    number: int
+
+
+class Listed(msgspec.Struct, tag=True, frozen=True):
+    """The sessions, as JSON."""
+
+    number: int
+    sessions: bytes
+
+
+class End(msgspec.Struct, tag=True, frozen=True):
+    """End the session of this sid."""
+
+    number: int
+    sid: str
+
+
+class Ended(msgspec.Struct, tag=True, frozen=True):
+    """Was it there?"""
+
+    number: int
+    found: bool
+
+
 ToWorker = WorkerSetup | Attach | Ping | Stop
 FromWorker = Loaded | Ready | Failed | Pong
-ToDoor = DoorSetup | Install | Divide | Join | TakeOver | Retire | Groups | Health | Retreat | Answer | Ping | Stop
-FromDoor = Serving | Retired | Drained | Ask | Pong | Failed
+ToDoor = (
+    DoorSetup
+    | Install
+    | Divide
+    | Join
+    | TakeOver
+    | Retire
+    | Groups
+    | Health
+    | Retreat
+    | Answer
+    | List
+    | End
+    | Ping
+    | Stop
+)
+FromDoor = Serving | Retired | Drained | Ask | Listed | Ended | Pong | Failed
 
 encode: Final = msgspec.msgpack.Encoder().encode
 read_to_worker: Final = msgspec.msgpack.Decoder(ToWorker).decode

@@ -18,7 +18,7 @@ from athena_serving.errors import AthenaError, BadAppId, BadRequest, CallerError
 from athena_serving.wire import base64, lifting
 from athena_serving.wire.faults import explain
 from athena_serving.wire.lifting import Body, Lifted, Strings
-from athena_serving.wire.messages import DATA_KEYS, Expect, Piece, Reply
+from athena_serving.wire.messages import DATA_KEYS, Expect, Piece, Reply, Status
 from athena_serving.wire.meta import text
 from athena_serving.wire.schema import Schema
 
@@ -243,17 +243,98 @@ def _wishes(parameter: Members, schema: Schema) -> tuple[dict[str, str], list[Ex
     return params, [*asked.values()]
 
 
+# ── in, step by step ──────────────────────────────────────────────────────────────────────────────
+
+
+class Given(msgspec.Struct):
+    """One frame of a caller: a session's step (http-api.md 7.2)."""
+
+    request: Request
+    """`app` is empty in a later step without a header."""
+    statuses: dict[str, int]
+    """Status of each payload stream; a stream that says none has its header's, or goes on."""
+    header: int | None
+    """Status in the frame's own header; None if it says none."""
+
+
+def open_frame(body: Body) -> tuple[Members, str | None]:
+    """A frame's JSON object without `header.cid`, and that; None where it is missing or no string.
+
+    Raises BadRequest. The cid is not in any schema: a connection that is not shared has none (http-api.md 7.7).
+    """
+    try:
+        members = parse(body)
+    except RecursionError:
+        raise BadRequest(NOT_JSON, problems=(Problem("", "is nested too deeply"),)) from None
+    header = _object(members, "header")
+    return members, cid if type(cid := header.get("cid")) is str else None
+
+
+def read_frame(members: Members, schema: Schema, *, is_first: bool) -> Given:
+    """A frame's step: base64, then the app id of the first, then the schema (http-api.md 7.4).
+
+    Defaults of the schema count for the first frame's header and parameters; the payload is handed on as it came.
+    Raises BadRequest or BadAppId, with ASF's words for WebSockets.
+    """
+    header = _object(members, "header")
+    said = header.get("status")
+    status = said if type(said) is int and Status.BEGIN <= said <= Status.ONCE else None
+    payload: Members = {key: dict(block) for key, block in _object(members, "payload").items() if type(block) is dict}
+    try:
+        pieces = _pieces(payload, schema, {})
+    except BadRequest as error:
+        raise BadRequest(f"resolve request error:{error.message}", problems=error.problems) from None
+    app = header.get("appid") or header.get("app_id") or ""
+    if is_first and not app:
+        raise BadAppId("app_id cannot be empty", problems=(Problem("/header/app_id", "cannot be empty"),))
+    problems = schema.check(members) + _misfits(members, schema, {}, is_ascii=False)
+    if problems:
+        raise BadRequest(explain(problems), problems=problems)
+    if is_first:
+        members.pop("payload", None)
+        schema.fill(members)
+        header = _object(members, "header")
+    headers = _texts(header)
+    if app:
+        headers["appid"] = text(app)
+        if "app_id" in headers:
+            headers["app_id"] = text(app)
+    statuses = {piece.key: _place(piece, status) for piece in pieces}
+    for piece in pieces:
+        piece.status = statuses[piece.key]
+    params, expects = _wishes(_object(members, "parameter"), schema)
+    return Given(Request(text(app), headers, params, pieces, expects), statuses, status)
+
+
+def _place(piece: Piece, header: int | None) -> int:
+    """Where a stream stands: by its own block, else by the frame's header."""
+    said = piece.desc.get("status", "")
+    if said in _PLACES:
+        return int(said)
+    return Status.CONTINUE if header is None else header
+
+
+_PLACES = frozenset("0123")
+
+
 # ── out ───────────────────────────────────────────────────────────────────────────────────────────
 
 Attributes = tuple[tuple[str, str], ...]
 
 
 class Opening(NamedTuple):
-    """One output in JSON up to its data."""
+    """One output in JSON around its number, up to its data."""
 
+    head: bytes
+    """Up to the value of `seq`."""
+    seq: bytes
+    """How `seq` is written around its digits: a quote where the schema has it as text."""
+    tail: bytes
+    """From there to the data."""
     json: bytes
-    embeds_json: bool
-    """Does the caller want data that is JSON as it stands?"""
+    """All of it, with number 0."""
+    form: str
+    """What the caller wants the data as: `json` embeds what is JSON, `text` what is UTF-8, as a string."""
 
 
 SMALL = 1024
@@ -290,14 +371,82 @@ def encode(
             desc = piece.desc | desc
         opening = _open(schema, piece.key, piece.status, tuple(desc.items()))
         parts.append(opening.json)
-        if opening.embeds_json and _is_json(piece.data):
-            parts += (piece.data, b"},")
-        else:
-            parts += (b'"', pybase64.b64encode(piece.data), b'"},')
+        _put(parts, piece.data, opening.form)
     if pieces:
         parts[-1] = parts[-1][:-1]  # the last comma
     parts.append(b"}}")
     return b"".join(parts)
+
+
+class Steps:
+    """Writes the steps of one session's answer: WebSocket frames, events, lines (http-api.md 3.2)."""
+
+    def __init__(self, sid: str, schema: Schema, *, cid: str | None = None) -> None:
+        """`cid` names the session on a connection that it shares; the caller chose it."""
+        self._schema = schema
+        start = b'{"header":{"code":0,"message":"success","sid":' + _encode(sid)
+        if cid is not None:
+            start += b',"cid":' + _encode(cid)
+        self._start = start + b',"status":'
+        self._sid, self._cid = sid, cid
+        self._seqs: dict[str, int] = {}
+        self.wanted: dict[str, dict[str, str]] = {}
+        """Output to attributes that the caller asked for."""
+        self.headers: Mapping[str, str] = {}
+        """The first step's, for the members that the schema wants in the answer's."""
+
+    def begin(self, expects: list[Expect], headers: Mapping[str, str]) -> None:
+        """The first step said what its caller wants."""
+        self.wanted = {expect.key: expect.desc for expect in expects}
+        self.headers = headers
+
+    def acknowledge(self) -> bytes:
+        """The session has begun: status 0 and no payload."""
+        return self._start + b"0}}"
+
+    def encode(self, reply: Reply, status: int) -> bytes:
+        """One step. Each output is numbered for itself, from 1. Raises OutputInvalid as `encode` does."""
+        schema = self._schema
+        parts: list[bytes | bytearray | memoryview] = [self._start, b"%d" % status]
+        if schema.header and self.headers:
+            parts.append(_said_again(self.headers, schema))
+        parts.append(b'},"payload":{')
+        for piece in reply.pieces:
+            if schema.outputs.get(piece.key) != piece.type:
+                raise _undeclared(piece, schema)
+            desc = self.wanted.get(piece.key, {})
+            if piece.desc:
+                desc = piece.desc | desc
+            opening = _open(schema, piece.key, piece.status, tuple(desc.items()))
+            self._seqs[piece.key] = seq = self._seqs.get(piece.key, 0) + 1
+            parts += (opening.head, opening.seq, b"%d" % seq, opening.seq, opening.tail)
+            _put(parts, piece.data, opening.form)
+        if reply.pieces:
+            parts[-1] = parts[-1][:-1]  # the last comma
+        parts.append(b"}}")
+        return b"".join(parts)
+
+    def encode_error(self, error: AthenaError) -> bytes:
+        """A failure (http-api.md 7.5)."""
+        return encode_error(error, self._sid, cid=self._cid, status=Status.BEGIN)
+
+
+def _put(parts: list[bytes | bytearray | memoryview], data: Body | memoryview, form: str) -> None:
+    """Data as the caller wants them, and the end of their output."""
+    if form == "json" and _is_json(data):
+        parts += (data, b"},")
+    elif form == "text" and (text := _as_text(data)) is not None:
+        parts += (text, b"},")
+    else:
+        parts += (b'"', pybase64.b64encode(data), b'"},')
+
+
+def _as_text(data: Body | memoryview) -> bytes | None:
+    """UTF-8 as a JSON string; None if it is none."""
+    try:
+        return _encode(str(data, "utf-8"))
+    except UnicodeDecodeError:
+        return None
 
 
 def _said_again(headers: Mapping[str, str], schema: Schema) -> bytes:
@@ -324,11 +473,14 @@ def _open(schema: Schema, key: str, status: int, attributes: Attributes) -> Open
 def _opening(schema: Schema, key: str, status: int, attributes: Attributes) -> Opening:
     casts = schema.casts.get(key, {})
     data_key = DATA_KEYS[schema.outputs[key]]
-    said = {**dict(attributes), "seq": "0", "status": str(int(status))}
-    said.pop(data_key, None)  # in ASF such an attribute replaced the data
+    said = {**dict(attributes), "status": str(int(status))}
+    for name in (data_key, "seq"):
+        said.pop(name, None)  # in ASF such an attribute replaced the data
     members = b"".join(_encode(name) + b":" + _cast(value, casts.get(name)) + b"," for name, value in said.items())
-    json = _encode(key) + b":{" + members + _encode(data_key) + b":"
-    return Opening(json, embeds_json=said.get("format") == "json")
+    head = _encode(key) + b":{" + members + b'"seq":'
+    quote = _cast("0", casts.get("seq")).replace(b"0", b"", 1)[:1]
+    tail = b"," + _encode(data_key) + b":"
+    return Opening(head, quote, tail, head + quote + b"0" + quote + tail, said.get("format", ""))
 
 
 _NUMBERS = {
@@ -366,9 +518,13 @@ def _type_name(kind: int) -> str:
     return DATA_KEYS[kind] if 0 <= kind < len(DATA_KEYS) else str(kind)
 
 
-def encode_error(error: AthenaError, sid: str) -> bytes:
+def encode_error(error: AthenaError, sid: str, *, cid: str | None = None, status: int | None = None) -> bytes:
     """The body of a failure (http-api.md 3.6); `errors` has the places for programs, where there are any."""
     header: dict[str, object] = {"code": error.code, "message": error.message, "sid": sid}
+    if status is not None:
+        header["status"] = int(status)
+    if cid is not None:
+        header["cid"] = cid
     if error.problems:
         header["errors"] = [problem._asdict() for problem in error.problems]
     try:

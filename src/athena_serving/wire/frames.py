@@ -5,11 +5,13 @@ A link carries frames both ways. A call opens a *stream* on it, a number that on
     door    BEGIN(call, first step) ─ PIECE(step) … ─ END        the caller's half
     worker  PIECE(step) …           ─ END(step | code, message)  the answer's half
 
-The flag LAST on a frame closes the sender's half, so a once-call is one frame each way: BEGIN|LAST, then END. A
+The flag LAST on a frame closes the sender's half, so a once-call is one frame each way: BEGIN|LAST, then END. The flag
+SESSION on a BEGIN says that the call is for the wrapper's methods for sessions: any number of steps each way. A
 stream ends exactly once for its door: by END, by DROPPED (user code never saw it), or by the link's end.
 
-CANCEL, DROPPED, PING, PONG and DRAIN travel on a link of their own beside the data, so that control never queues
-behind data. CREDIT lets the peer send so many more steps of a stream. HELLO is the first frame each way between
+CANCEL, DROPPED, CREDIT, PING, PONG and DRAIN travel on a link of their own beside the data, so that control never
+queues behind data. Each side may send `STEPS` steps of a session; then it waits until CREDIT lets it send more, which
+the other side grants as its user takes them. BEGIN and END need none. HELLO is the first frame each way between
 machines. SHARE comes with a descriptor: from now on its number names that block of shared memory.
 
     u32 size of the rest │ u8 kind │ u8 flags │ u16 slot │ u64 stream │ u32 size of head │ head │ data …
@@ -27,7 +29,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from athena_serving.wire.messages import Call, Expect, Piece, Reply, Sid
+from athena_serving.wire.messages import Call, Expect, Piece, Reply, Sid, Step
 
 VERSION: Final = 1
 """Version of this format; a peer that says another in its HELLO is refused."""
@@ -37,6 +39,10 @@ _SIZE: Final = struct.Struct("<I")
 _REST: Final = HEADER.size - _SIZE.size
 LAST: Final = 1
 """Flag: the sender's half of the stream is closed."""
+SESSION: Final = 2
+"""Flag of a BEGIN: the call is for the wrapper's methods for sessions."""
+STEPS: Final = 32
+"""Steps of a session that each side may have sent without the other's user having taken them."""
 
 INLINE: Final = -1
 """Block number of a piece whose data follow the head."""
@@ -129,7 +135,13 @@ class _Step(msgspec.Struct, array_like=True, gc=False):
     load: Load
 
 
+class _Given(msgspec.Struct, array_like=True, gc=False):
+    pieces: list[_PieceHead]
+    params: dict[str, str]
+
+
 _encode = msgspec.msgpack.Encoder().encode
+_decode_given = msgspec.msgpack.Decoder(_Given).decode
 _decode_begin = msgspec.msgpack.Decoder(_Begin).decode
 _decode_step = msgspec.msgpack.Decoder(_Step).decode
 _decode_hello = msgspec.msgpack.Decoder(Hello).decode
@@ -166,7 +178,15 @@ def begin(stream: int, slot: int, call: Call, *, now: float, blocks: Sequence[in
             call.traceparent,
         )
     )
-    return frame(Kind.BEGIN, stream, head, data=data, flags=LAST if call.last else 0, slot=slot)
+    flags = (LAST if call.last else 0) | (SESSION if call.is_session else 0)
+    return frame(Kind.BEGIN, stream, head, data=data, flags=flags, slot=slot)
+
+
+def given(stream: int, step: Step, *, blocks: Sequence[int] = ()) -> list[Buffer]:
+    """One of the caller's later steps: END if it is the last, else PIECE."""
+    pieces, data = _pack(step.pieces, blocks)
+    head = _encode((pieces, step.params))
+    return frame(Kind.END if step.last else Kind.PIECE, stream, head, data=data, flags=LAST if step.last else 0)
 
 
 def step(stream: int, reply: Reply, load: Load, *, blocks: Sequence[int] = ()) -> list[Buffer]:
@@ -295,7 +315,14 @@ def read_begin(frame: Frame, *, now: float, read_block: ReadBlock = no_blocks) -
         expects=head.expects,
         last=bool(frame.flags & LAST),
         traceparent=head.traceparent,
+        is_session=bool(frame.flags & SESSION),
     )
+
+
+def read_given(frame: Frame, *, read_block: ReadBlock = no_blocks) -> Step:
+    """The caller's step in a PIECE or END frame. Raises `BadFrame`."""
+    head = _head(_decode_given, frame)
+    return Step(_unpack(head.pieces, frame.data, read_block), head.params, frame.kind == Kind.END)
 
 
 def read_step(frame: Frame, *, read_block: ReadBlock = no_blocks) -> tuple[Reply, Load]:

@@ -2,11 +2,12 @@
 
 A call goes through everything as one shape, `Serve`: `await serve(call, send)` pushes replies by `await send(reply)`.
 A once-call is a stream of one step each way: its `Call` carries `last = True` and its single `Reply` has status ONCE.
+A session has more: `is_session`, and a `feed` where the caller's later steps come from.
 """
 
 from collections.abc import Awaitable, Callable
 from enum import IntEnum
-from typing import NewType
+from typing import NewType, Protocol
 
 import msgspec
 
@@ -57,6 +58,29 @@ class Expect(msgspec.Struct, array_like=True, gc=False):
     desc: dict[str, str] = {}  # msgspec copies an empty default
 
 
+class Step(msgspec.Struct, gc=False):
+    """What a caller sends of a session after its first step."""
+
+    pieces: list[Piece]
+    params: dict[str, str] = {}  # msgspec copies an empty default
+    """Parameters that came with it; ASF's callers may send them again with every step."""
+    last: bool = False
+    """Nothing more will come from the caller."""
+
+
+class Feed(Protocol):
+    """Where the later steps of a session come from, on the door's side."""
+
+    def attach(self, push: Callable[[Step], None], steps: int) -> None:
+        """The session is with a worker, which takes `steps` steps before it must ask for more: `push` sends one."""
+
+    def grant(self, steps: int) -> None:
+        """The worker takes so many steps more."""
+
+    def close(self) -> None:
+        """The session is over: nobody takes steps any more."""
+
+
 class Call(msgspec.Struct):
     """One request, validated, on its way to user code."""
 
@@ -70,9 +94,13 @@ class Call(msgspec.Struct):
     pieces: list[Piece]
     expects: list[Expect]
     last: bool = True
-    """Nothing more will come from the caller: a once-call."""
+    """Nothing more will come from the caller."""
     traceparent: str = ""
     """W3C trace context, empty if the caller sent none."""
+    is_session: bool = False
+    """Is it for the wrapper's methods for sessions, whose answer has any number of steps?"""
+    feed: Feed | None = None
+    """On the door's side: the session's later steps."""
 
     @property
     def size(self) -> int:
@@ -90,6 +118,8 @@ class Reply(msgspec.Struct):
     message: str = ""
     user_us: int = 0
     """Microseconds that user code took for this step."""
+    has_more: bool = False
+    """On the door's side: another step is here already, and may be written together with this one."""
 
     @property
     def is_last(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from athena_serving.errors import UsageError
+from athena_serving.wire.messages import DATA_KEYS, DataType
 
 Node = Mapping[str, object]
 """A piece of a schema document."""
@@ -16,6 +17,7 @@ RESERVED = frozenset({"livez", "readyz", "healthz", "metrics", "docs", "openapi.
 """Names that no service can have, since these paths are the server's own."""
 
 _LONGEST_SUB = 16
+_YEAR = 31_536_000.0
 
 
 def text(value: object) -> str:
@@ -68,6 +70,19 @@ def sub(meta: Node) -> str:
     return found
 
 
+def outputs(meta: Node) -> dict[str, int]:
+    """The service's outputs, name to data type, in the document's order, read leniently: workers know them by it."""
+    found: dict[str, int] = {}
+    for name in _texts(meta.get("service", [meta.get("serviceId")])):
+        side = meta.get(name)
+        accept = side.get("accept") if isinstance(side, Mapping) else None
+        for key, value in accept.items() if isinstance(accept, Mapping) else ():
+            kind = value.get("dataType") if isinstance(value, Mapping) else value
+            # ASF takes a type that it does not know for audio (http-api.md 2.6).
+            found[key] = DATA_KEYS.index(kind) if isinstance(kind, str) and kind in DATA_KEYS else DataType.AUDIO
+    return found
+
+
 def routes(meta: Node) -> tuple[str, ...]:
     """The service's paths, besides those that end in its id: one, or a list of them."""
     return _texts(meta.get("route"))
@@ -90,6 +105,15 @@ def code_map(meta: Node) -> dict[int, int]:
     pairs = ((str(code), text(status)) for code, status in node.items())
     numbers = {int(code): int(status) for code, status in pairs if code.isdecimal() and status.isdecimal()}
     return {code: status for code, status in numbers.items() if 100 < status < 600}
+
+
+def seconds(meta: Node, name: str) -> float:
+    """A time of `meta`, a number or its text; 0 where there is none, as in ASF."""
+    try:
+        found = float(text(meta.get(name, 0)) or 0)
+    except ValueError:
+        return 0.0
+    return found if 0 < found < _YEAR else 0.0
 
 
 def array(value: object, name: str) -> list[object]:

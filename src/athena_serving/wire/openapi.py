@@ -120,6 +120,14 @@ _PARAMETERS: Final[Json] = {
 }
 
 
+_EVENTS: Final[Json] = {
+    "type": "string",
+    "description": "With this Accept, one event a step: `id: 1` and `data: ` with the answer as JSON; its header has a "
+    "status, 2 in the last. A failure after the first event is an `event: error`.",
+}
+_LINES: Final[Json] = {"type": "string", "description": "With this Accept, one JSON answer a line and step."}
+
+
 def build(schemas: Sequence[Schema], *, title: str, version: str, body_limit: int) -> dict[str, Any]:
     """The document of these services. `body_limit` is in bytes; 0 if it is not known."""
     names = _unique(schemas)
@@ -168,7 +176,11 @@ def _calls(schema: Schema, name: str, request: Json, refusals: Mapping[str, Json
         "200": {
             "description": "The answer of the service.",
             "headers": {"X-Request-ID": _ref("headers", "X-Request-ID")},
-            "content": {"application/json": answered},
+            "content": {
+                "application/json": answered,
+                "text/event-stream": {"schema": _EVENTS},
+                "application/x-ndjson": {"schema": _LINES},
+            },
         }
     }
     for key in refusals:
@@ -183,6 +195,10 @@ def _calls(schema: Schema, name: str, request: Json, refusals: Mapping[str, Json
             "requestBody": {"required": True, "content": {"application/json": content}},
             "responses": responses,
         }
+        if "stream" in schema.faces:
+            # OpenAPI has no words for WebSockets: at the same path, a JSON object a frame (docs/sessions.md).
+            operation["x-athena-stream"] = True
+            operation["x-athena-once"] = "once" in schema.faces or schema.takes_once
         items[path] = {"post": operation}
     return items
 
@@ -232,13 +248,16 @@ def _output(key: str, kind: int, casts: Mapping[str, str], said: Node) -> Json:
     for name in ("seq", "status"):  # whose values are ours: always numbers
         cast = casts.get(name, "")
         members[name] = {**_attribute(cast, _at(said, name)), **({"type": cast} if cast in _NUMBERS else {})}
-    words = "Base64, or a JSON value where format is json and the data are valid JSON."
+    words = (
+        "Base64; a JSON value where format is json and the data are valid JSON; a string where format is text and the "
+        "data are UTF-8."
+    )
     return {
         "type": "object",
         "title": key,
         "properties": {**members, data: {**_words(_at(said, data)), "description": words}},
         "required": ["seq", "status", data],
-        "if": {"properties": {"format": {"const": "json"}}, "required": ["format"]},
+        "if": {"properties": {"format": {"enum": ["json", "text"]}}, "required": ["format"]},
         "else": {
             "properties": {
                 data: {"type": "string", "contentEncoding": "base64", "pattern": request_schema.ANSWERED},

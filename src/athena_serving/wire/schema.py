@@ -21,7 +21,7 @@ from athena_serving.errors import Problem, UsageError
 from athena_serving.wire import changes, dialect, faults, functions, meta, places, rules, steps
 from athena_serving.wire.changes import Plan
 from athena_serving.wire.dialect import IGNORED, ROOT, Validator
-from athena_serving.wire.messages import DATA_KEYS, DataType
+from athena_serving.wire.messages import DATA_KEYS, DataType, Status
 from athena_serving.wire.meta import Node as Node  # noqa: PLC0414  # part of what a schema is
 from athena_serving.wire.meta import text
 from athena_serving.wire.rules import Compiled
@@ -67,6 +67,14 @@ class Schema:
     """Members of a reply's header that are those of its request, to JSON type (`build_header`)."""
     hosts: tuple[str, ...]
     """Host names at which the routes count; none means all."""
+    read_timeout: float
+    """Seconds that a session may be idle; 0 where the document says nothing (http-api.md 7.6)."""
+    session_timeout: float
+    """Seconds that a session may last; 0 where the document says nothing."""
+    takes_once: bool
+    """Is a request of one step, status ONCE, in the schema?"""
+    faces: tuple[str, ...]
+    """What the wrapper can do: `once` calls, `stream` (sessions), `batch` (once-calls together)."""
     document: Node
     """The ASF document, as it was given."""
     standard: Compiled
@@ -94,18 +102,19 @@ class Schema:
             return (Problem("", "is nested too deeply"),)
 
 
-def compile(document: Node, *, body_limit: int) -> Schema:  # noqa: A001  # read as schema.compile
+def compile(document: Node, *, body_limit: int, faces: tuple[str, ...] = ("once",)) -> Schema:  # noqa: A001  # read as schema.compile
     """`document` as a `Schema`. A data field without a `maxLength` gets `body_limit`, in bytes.
 
-    Raises UsageError naming the place, where the document is not a schema or has a keyword that we do not know.
+    `faces` are the wrapper's, which no document tells. Raises UsageError naming the place, where the document is not a
+    schema or has a keyword that we do not know.
     """
     try:
-        return _compile(document, body_limit)
+        return _compile(document, body_limit, faces)
     except RecursionError:
         raise UsageError("the schema is nested too deeply", where="schemainput", help="nest it less") from None
 
 
-def _compile(document: Node, body_limit: int) -> Schema:
+def _compile(document: Node, body_limit: int, faces: tuple[str, ...]) -> Schema:
     about = meta.read(document)
     service = meta.service(about)
     names = tuple(map(text, meta.array(about.get("service", [service]), "service")))
@@ -134,6 +143,10 @@ def _compile(document: Node, body_limit: int) -> Schema:
         data_member=b'"%b"' % DATA_KEYS[kinds[0]].encode() if len(kinds := [*inputs.values()]) == 1 else b"",
         header=_header(document, about),
         hosts=meta.hosts(about),
+        read_timeout=meta.seconds(about, "read_timeout"),
+        session_timeout=meta.seconds(about, "session_timeout"),
+        takes_once=_takes_once(asked),
+        faces=faces,
         document=document,
         standard=exact,
         _fast=dialect.validator(fast),
@@ -200,6 +213,12 @@ def _defaults(asked: Node, names: tuple[str, ...], output: str, kind: int) -> di
     # These three say what a reply is, not what a caller wants; ASF's generated schemas have them among the defaults.
     not_wishes = {DATA_KEYS[kind], "status", "seq", "data_type"}
     return {key: text(value) for key, value in found.items() if key not in not_wishes}
+
+
+def _takes_once(asked: Node) -> bool:
+    """A list of statuses without ONCE says that the service is for sessions only (http-api.md 2.4)."""
+    enum = _at(asked, "properties", "header", "properties", "status").get("enum")
+    return not isinstance(enum, list) or any(text(value) == str(int(Status.ONCE)) for value in enum)
 
 
 # ── data fields ───────────────────────────────────────────────────────────────────────────────────

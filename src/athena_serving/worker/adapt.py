@@ -8,18 +8,23 @@ and numbers; what never changed is what authors called them. So each method is l
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from queue import SimpleQueue
 from typing import Final, cast
 
-from athena_serving.errors import MethodMissing, OnceFailed, WrapperNotLoadable
+from athena_serving.errors import CallbackFailed, MethodMissing, OnceFailed, WrapperNotLoadable
 from athena_serving.sdk.binding import Bound, bind
+from athena_serving.sdk.callback import sessions as registry
 from athena_serving.sdk.context import Context
 from athena_serving.sdk.data import Response
-from athena_serving.wire.messages import Call, Reply, Status
-from athena_serving.worker import inputs, load, outputs, remedies
-from athena_serving.worker.failures import Failures
+from athena_serving.wire.messages import Call, Piece, Reply, Status
+from athena_serving.worker import batches, generators, inputs, load, outputs, remedies
+from athena_serving.worker.batches import Batches
+from athena_serving.worker.failures import Failures, said
+from athena_serving.worker.generators import Generators
+from athena_serving.worker.interrupts import CallInterrupted
 from athena_serving.worker.sessions import Sessions
-from athena_serving.worker.tasks import CallInterrupted
+from athena_serving.worker.streams import Stream
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +34,8 @@ _ONCE: Final = "wrapperOnceExec"
 class Adapter:
     """`wrapper` is the instance that `load.construct` made, `file` the path it came from."""
 
-    def __init__(self, wrapper: object, file: str) -> None:
+    def __init__(self, wrapper: object, file: str, outputs_of: Mapping[str, int] | None = None) -> None:
+        """`outputs_of` are the service's outputs, name to data type, in order."""
         self._file = file
         self._failures = Failures(wrapper, file)
         self._init, self._fini = (
@@ -38,15 +44,40 @@ class Adapter:
         )
         once = load.method_of(wrapper, "wrapperOnceExec")
         self._once = None if once is None else bind(once, "once")
-        self.has_once = once is not None
-        """Can it answer once-calls? If not, it is for sessions only."""
+        later = load.method_of(wrapper, "wrapperOnceExecAsync") if once is None else None
+        self._later = None if later is None else bind(later, "once_async")
         self.is_async = inspect.iscoroutinefunction(once)
+        """Are once-calls coroutines?"""
         # ASF's first style fills a list of dicts that it is given; where a module has no such function, the style is
         # known by its being a module.
         is_old = isinstance(wrapper, load.Functions) if self._once is None else self._once.takes("response_list")
-        self._request: Callable[[Call], object] = inputs.old_nodes if is_old else inputs.nodes
+        self._request: Callable[[Sequence[Piece]], object] = inputs.old_nodes if is_old else inputs.nodes
         self._reply = self._old_reply if is_old else self._new_reply
         self.sessions = Sessions(wrapper, self._failures, is_old=is_old)
+        stream = load.method_of(wrapper, generators.METHOD)
+        self.generators = None if stream is None else Generators(stream, self._failures, outputs_of or {})
+        batch = load.method_of(wrapper, batches.METHOD)
+        if inspect.iscoroutinefunction(batch):
+            raise batches.refuse_coroutine(file)
+        self.batches = None if batch is None else Batches(batch, self._failures, self._answer)
+
+    @property
+    def can_warm_up(self) -> bool:
+        """Is there a method for one call that answers at once?"""
+        return not self.is_async and (self._once is not None or self.batches is not None)
+
+    def warm_up(self, call: Call, context: Context) -> Reply:
+        """A call before the first caller's."""
+        if self.batches is not None:
+            return self.batches.try_one(call, context)
+        return self.once(call, context)
+
+    def session(self, call: Call, context: Context, stream: Stream) -> None:
+        """Run a session on this thread, to its end. Raises nothing."""
+        if self.generators is not None:
+            self.generators.run(call, context, stream)
+        else:
+            self.sessions.run(call, context, stream)
 
     def init(self, config: Mapping[str, str]) -> None:
         """Run `wrapperInit`. Raises `WrapperNotLoadable` for a number that is not 0, and what user code raises."""
@@ -73,7 +104,7 @@ class Adapter:
     def once(self, call: Call, context: Context) -> Reply:
         """Run a once-call. What user code does wrong becomes a reply with a code; raises only `CallInterrupted`."""
         if self._once is None:
-            return _lacking()
+            return self._once_later(call, context)
         filled: list[object] = []
         with context:
             try:
@@ -100,11 +131,42 @@ class Adapter:
             except BaseException as error:  # user code: SystemExit would end the loop, others leave the call unanswered
                 return self._failures.raised(OnceFailed, _ONCE, error, call.sid)
 
+    def _once_later(self, call: Call, context: Context) -> Reply:
+        """A once-call whose answer comes by `callback`, and holds its seat until then (wrapper.md 2.2)."""
+        if self._later is None:
+            return _lacking()
+        answers: SimpleQueue[Response | None] = SimpleQueue()
+        context.on_cancel(lambda: answers.put(None))  # whoever waits for an answer hears of the end
+        entry = registry.open(call.sid, call.sid, answers.put)
+        try:
+            with context:
+                code = self._call(self._later, call, context, [])
+                number = 0 if code is None else outputs.number(code)
+                if number is None:
+                    return said(OnceFailed, f"wrapperOnceExecAsync returned {type(code).__name__}, not a number")
+                if number:
+                    return self._failures.coded(OnceFailed, number)
+            answer = answers.get()
+        except CallInterrupted:
+            raise
+        except BaseException as error:  # user code
+            return self._failures.raised(OnceFailed, "wrapperOnceExecAsync", error, call.sid)
+        finally:
+            entry.close()
+        if answer is None:
+            return said(OnceFailed, "nobody waits for the answer any more")
+        if answer.error_code:
+            return self._failures.coded(CallbackFailed, answer.error_code)
+        return self._answer(answer, call.sid)
+
+    def _answer(self, answer: object, sid: str) -> Reply:
+        return self._new_reply(answer, [], sid)
+
     def _call(self, once: Bound, call: Call, context: Context, filled: list[object]) -> object:
         """Call user code with what its parameters ask for; `bind` knows what they get that is not here."""
         values = {
             "params": call.params,
-            "request": self._request(call),
+            "request": self._request(call.pieces),
             "tag": call.sid,
             "sid": call.sid,
             "person": 0,

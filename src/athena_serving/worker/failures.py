@@ -7,7 +7,7 @@ from athena_serving.errors import WrapperError
 from athena_serving.sdk.binding import bind
 from athena_serving.wire.messages import Reply
 from athena_serving.worker import load, remedies
-from athena_serving.worker.tasks import CallInterrupted
+from athena_serving.worker.interrupts import CallInterrupted
 
 log = logging.getLogger(__name__)
 

@@ -19,10 +19,16 @@ from athena_serving.worker import remedies, schemafile
 
 log = logging.getLogger(__name__)
 
-_METHODS: Final = ("Init", "Fini", "OnceExec", "Create", "Write", "Read", "Destroy", "LoadRes", "UnloadRes", "Error")
+_METHODS: Final = (
+    *("Init", "Fini", "OnceExec", "Create", "Write", "Read", "Destroy", "LoadRes", "UnloadRes", "Error"),
+    *("OnceExecAsync", "Stream", "BatchExec"),
+)
 """What a wrapper may have, after `wrapper` (wrapper.md 2.1)."""
 
-_ANSWERING: Final = ("wrapperOnceExec", "wrapperCreate", "wrapperWrite")
+_ANSWERING: Final = (
+    *("wrapperOnceExec", "wrapperCreate", "wrapperWrite"),
+    *("wrapperOnceExecAsync", "wrapperStream", "wrapperBatchExec"),
+)
 """Without one of its own, a wrapper can answer nobody."""
 
 _ALIKE: Final = 0.87
@@ -116,6 +122,20 @@ def _functions(module: ModuleType) -> type[Functions] | None:
     if isinstance(members.get("config"), Mapping):  # the name is as often that of a module
         said["config"] = members["config"]
     return type("Wrapper", (Functions,), {**said, **functions, "__module__": module.__name__})
+
+
+def faces(kind: type) -> tuple[str, ...]:
+    """What a wrapper's class can do (`control.Loaded`): `once` calls, `stream` (sessions), `batch`."""
+
+    def has(*names: str) -> bool:
+        return any(method_of(kind, name) is not None for name in names)
+
+    can = {
+        "once": has("wrapperOnceExec", "wrapperOnceExecAsync", "wrapperBatchExec"),
+        "stream": has("wrapperStream", "wrapperCreate"),
+        "batch": has("wrapperBatchExec"),
+    }
+    return tuple(face for face, it_can in can.items() if it_can)
 
 
 def construct(kind: type, path: Path) -> object:

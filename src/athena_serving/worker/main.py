@@ -66,20 +66,30 @@ def _serve(channel: Channel, setup: WorkerSetup, page: Page, named: Named) -> in
         kind = load.load(path)
         wrapper = load.construct(kind, path)
         described = load.describe(kind, path, name=setup.service, version=setup.version, body_limit=setup.body_limit)
-        name = meta.service(meta.read(described))
+        about = meta.read(described)
+        name = meta.service(about)
         schema = json.dumps(described).encode()
+        adapter = Adapter(wrapper, str(path), meta.outputs(about))
     except UsageError as error:
         return _fail(channel, "load", error)
     named.worker = f"{name}-{setup.name.rpartition('-')[2]}"
-    channel.send(control.encode(Loaded(name, schema)))
-    adapter = Adapter(wrapper, str(path))
+    channel.send(control.encode(Loaded(name, schema, load.faces(kind))))
     try:
         adapter.init(setup.config or getattr(kind, "config", None) or {})
     except BaseException as error:  # user code: even SystemExit must be told as what it is
         return _fail(channel, "init", load.explained(error, path, "wrapperInit failed"), error, file=str(path))
     if setup.warmup:
         _warm_up(adapter, kind, name)
-    engine = Engine(adapter, page, service=name, seats=setup.seats, window=setup.window, doors=setup.doors)
+    engine = Engine(
+        adapter,
+        page,
+        service=name,
+        seats=setup.seats,
+        window=setup.window,
+        doors=setup.doors,
+        batching=setup.batching,
+        idempotent=setup.idempotent,
+    )
     orders.serve(engine)
     gc.collect()
     gc.freeze()  # what is loaded stays: the collector need not walk it again and again
@@ -92,7 +102,7 @@ def _serve(channel: Channel, setup: WorkerSetup, page: Page, named: Named) -> in
 def _warm_up(adapter: Adapter, kind: type, service: str) -> None:
     """One call with the fields' test values, so that the first caller does not pay for what is lazy."""
     values = document.test_values(kind)
-    if values is None or adapter.is_async or not adapter.has_once:
+    if values is None or not adapter.can_warm_up:
         return
     params, pieces = values
     call = Call(
@@ -105,7 +115,7 @@ def _warm_up(adapter: Adapter, kind: type, service: str) -> None:
         pieces=[Piece(key, type_, data=data) for key, type_, data in pieces],
         expects=[],
     )
-    reply = adapter.once(call, Context(call.sid, app="", service=service, expires=call.expires))
+    reply = adapter.warm_up(call, Context(call.sid, app="", service=service, expires=call.expires))
     if reply.code:
         log.warning("the warm-up call failed: %s (serving all the same)", reply.message)
 

@@ -98,6 +98,8 @@ class Orders:
     def _control(self, link: DoorLink, frame: Frame) -> None:
         if frame.kind == Kind.CANCEL and self._engine is not None:
             self._engine.cancel(link, frame.stream, frames.read_reason(frame))
+        elif frame.kind == Kind.CREDIT and self._engine is not None:
+            self._engine.credit(link, frame.stream, frames.read_credit(frame))
         elif frame.kind == Kind.PING:
             link.send_side(frames.signal(Kind.PONG, frame.stream))
         else:

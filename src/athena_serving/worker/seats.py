@@ -6,6 +6,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from athena_serving.worker.tasks import Task
 
@@ -17,10 +18,12 @@ class Seats(ABC):
     """Takes tasks in order and sees that no more than so many run at once."""
 
     @staticmethod
-    def of(execute: Execute, execute_async: ExecuteAsync, *, seats: int, is_async: bool) -> "Seats":
-        """The right kind for a wrapper."""
-        if is_async:
-            return LoopSeats(execute_async, seats)
+    def of(
+        execute: Execute, execute_async: ExecuteAsync, *, seats: int, is_coroutine: Callable[[Task], bool] | None
+    ) -> "Seats":
+        """The right kind for a wrapper: `is_coroutine` says which calls are coroutines, None that none ever is."""
+        if is_coroutine is not None:
+            return LoopSeats(execute, execute_async, is_coroutine, seats)
         return MainSeat(execute) if seats == 1 else ThreadSeats(execute, seats)
 
     def start(self) -> None:  # noqa: B027  # not every kind has to
@@ -89,10 +92,15 @@ class ThreadSeats(Seats):
 
 
 class LoopSeats(Seats):
-    """Coroutines: one thread with an event loop; a semaphore counts the seats."""
+    """Coroutines: one thread with an event loop; a semaphore counts the seats. What is none runs in a thread beside."""
 
-    def __init__(self, execute: ExecuteAsync, seats: int) -> None:
+    def __init__(
+        self, execute: Execute, execute_async: ExecuteAsync, is_coroutine: Callable[[Task], bool], seats: int
+    ) -> None:
         self._execute = execute
+        self._execute_async = execute_async
+        self._is_coroutine = is_coroutine
+        self._threads = ThreadPoolExecutor(seats, "seat")
         self._seats = seats
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="loop", daemon=True)
@@ -120,7 +128,10 @@ class LoopSeats(Seats):
 
     async def _sit(self, task: Task) -> None:
         async with self._free:
-            await self._execute(task)
+            if self._is_coroutine(task):
+                await self._execute_async(task)
+            else:
+                await asyncio.get_running_loop().run_in_executor(self._threads, self._execute, task)
 
     async def _settle(self) -> None:
         while self._running:

@@ -1,33 +1,38 @@
 """Sessions inside a worker: one stream of steps to one wrapper, from `wrapperCreate` to `wrapperDestroy`.
 
-The engine does not open sessions yet; only tests do.
-
     create ──► Session ── write, read, ... ──► destroy     exactly once, whatever ended it
        └─────► Reply 10905                                   nothing to destroy
 
 Each failure is a reply with the code of its method, and ends the session (wrapper.md 2.3, 5.5). What a wrapper sends
-by `callback` goes to `send`, on the thread that called it, from the moment `wrapperCreate` is called.
+by `callback` goes to `send`, on the thread that called it, from the moment `wrapperCreate` is called. `Sessions.run`
+is the whole of it for a session's thread.
 """
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from athena_serving.errors import CallbackFailed, CreateFailed, MethodMissing, ReadFailed, WriteFailed
 from athena_serving.sdk.binding import bind
 from athena_serving.sdk.callback import sessions
 from athena_serving.sdk.context import Context
 from athena_serving.sdk.data import Response
-from athena_serving.wire.messages import Call, Reply
+from athena_serving.wire.messages import Call, Piece, Reply, Status
 from athena_serving.worker import inputs, load, outputs
 from athena_serving.worker.failures import Failures, said
+from athena_serving.worker.interrupts import CallInterrupted
 from athena_serving.worker.outputs import Read
-from athena_serving.worker.tasks import CallInterrupted
+from athena_serving.worker.streams import Stream
 
 log = logging.getLogger(__name__)
 
 Send = Callable[[Reply], object]
-"""Takes what a wrapper sends by `callback`. Any thread; must not wait for the wrapper."""
+"""Takes what a wrapper sends by `callback`, on any thread. False if nobody takes it any more, else anything."""
+POLL: Final = 0.05
+"""Seconds between two calls of `wrapperRead` after the caller's last step, as in ASF (wrapper.md 5.5)."""
+EMPTY_READS: Final = 100
+"""Of these in a row after the caller's last step, the session ends: about 5 s (wrapper.md 5.5)."""
 
 
 class Sessions:
@@ -38,6 +43,24 @@ class Sessions:
         self._create = None if create is None else bind(create, "create")
         self._methods = Methods(wrapper, failures, is_old=is_old)
         self._failures = failures
+
+    def run(self, call: Call, context: Context, stream: Stream) -> None:
+        """One session, on this thread. Raises nothing."""
+        session: Session | None = None
+        try:
+            # Not interrupted: whatever `wrapperCreate` began must be known, to be destroyed.
+            opened = self.create(call, context, stream.emit)
+            if isinstance(opened, Reply):
+                stream.emit(opened)
+                return
+            session = opened
+            stream.emit(Reply([], Status.BEGIN))
+            session.serve(call, stream)
+        except CallInterrupted:
+            pass  # nobody waits
+        finally:
+            if session is not None:
+                session.destroy()
 
     def create(self, call: Call, context: Context, send: Send = lambda _: None) -> "Session | Reply":
         """Begin a session with the first call's parameters; its data are for `write`.
@@ -68,9 +91,10 @@ class Methods:
     def __init__(self, wrapper: object, failures: Failures, *, is_old: bool) -> None:
         self.write = bind(load.method_or_default(wrapper, "wrapperWrite"), "write")
         self.read = bind(load.method_or_default(wrapper, "wrapperRead"), "read")
+        self.has_read = load.method_of(wrapper, "wrapperRead") is not None
         self.destroy = bind(load.method_or_default(wrapper, "wrapperDestroy"), "destroy")
         self.failures = failures
-        self.request: Callable[[Call], object] = inputs.old_nodes if is_old else inputs.nodes
+        self.request: Callable[[Sequence[Piece]], object] = inputs.old_nodes if is_old else inputs.nodes
         self.item: Read = outputs.old_piece if is_old else outputs.piece
 
 
@@ -85,12 +109,25 @@ class Session:
         self._context = context
         self._send = send
         self._ending, self._sending = threading.Lock(), threading.Lock()
-        self._is_over = self._is_answered = False
+        self._is_over = self._is_answered = self._has_sent = False
         self._entry = sessions.open(call.sid, call.sid, self._deliver)
 
-    def write(self, call: Call) -> Reply | None:
+    def serve(self, call: Call, stream: Stream) -> None:
+        """Hand over each step that comes, and send what comes back, until one side has had its last.
+
+        Raises `CallInterrupted`.
+        """
+        while not stream.is_closed and (step := stream.take()) is not None:
+            call.params.update(step.params)
+            if step.pieces and not self._take_step(step.pieces, call.params, stream):
+                return
+            if self._methods.has_read and not self._send_read(stream):
+                return
+        self._await_results(stream)
+
+    def write(self, pieces: Sequence[Piece], params: Mapping[str, str]) -> Reply | None:
         """Hand one step's inputs over; None if all is well."""
-        values = {"request": self._methods.request(call), "params": call.params, **self._names()}
+        values = {"request": self._methods.request(pieces), "params": params, **self._names()}
         try:
             with self._context:
                 answer = self._methods.write(values)
@@ -181,16 +218,57 @@ class Session:
             return said(ReadFailed, f"wrapperRead returned {type(answer).__name__}, not a Response")
         return outputs.step(items, self._methods.item) if items else None
 
-    def _deliver(self, response: Response) -> None:
+    def _take_step(self, pieces: Sequence[Piece], params: Mapping[str, str], stream: Stream) -> bool:
+        """`wrapperWrite`; False if that ended the session."""
+        stream.resume()
+        try:
+            failure = self.write(pieces, params)
+        finally:
+            stream.pause()
+        if failure is not None:
+            stream.emit(failure)
+        return failure is None
+
+    def _send_read(self, stream: Stream) -> bool:
+        """`wrapperRead`, and its results to the caller; False if that ended the session."""
+        reply = self._read_once(stream)
+        if reply is None:
+            return True
+        return stream.emit(reply) and not reply.is_last
+
+    def _read_once(self, stream: Stream) -> Reply | None:
+        stream.resume()
+        try:
+            return self.read()
+        finally:
+            stream.pause()
+
+    def _await_results(self, stream: Stream) -> None:
+        """The caller has said all. Results come by `callback`, or are read until there are none for a while."""
+        empty = 0
+        while self._methods.has_read and empty < EMPTY_READS:
+            if stream.wait(lambda: stream.is_closed, POLL) or stream.is_stopped:
+                return
+            reply = self._read_once(stream)
+            empty = empty + 1 if reply is None else 0
+            if reply is not None and (not stream.emit(reply) or reply.is_last):
+                return
+        if self._methods.has_read and not self._has_sent:
+            stream.emit(Reply([], Status.END))
+        else:
+            stream.wait(lambda: stream.is_closed)
+
+    def _deliver(self, response: Response) -> bool:
         """What the wrapper sends by `callback`, one at a time; after the last, `callback` finds nobody."""
         with self._sending:
             if self._is_answered:
-                return  # it was looked up a moment before
+                return False  # it was looked up a moment before
             reply = self._sent(response)
+            self._has_sent = True
             if reply.is_last:
                 self._is_answered = True
                 self._entry.close()
-            self._send(reply)
+            return self._send(reply) is not False
 
     def _sent(self, response: Response) -> Reply:
         if response.error_code:

@@ -4,27 +4,18 @@
        └──revoke──► OVER
 
 Whoever moves a task holds its lock, so exactly one of claim and revoke wins: a call is either seen by user code or
-dropped, never both. A running call is interrupted by an exception that the interpreter raises in its thread at the
-next bytecode. It may come late, when user code has just returned, so `leave` lets it come under the same lock; after
-`leave` has run whole, nothing can come any more. (It is never withdrawn: CPython keeps looking for a withdrawn one at
-every call, which makes all code of the process slower, and in 3.11 hangs code that is traced.)
+dropped, never both. A running call is interrupted, or, where `claim` was given one, its `abort` is called.
 """
 
-import ctypes
 import threading
 from collections.abc import Callable
 from enum import Enum, auto
 
 from athena_serving.sdk.context import Context
 from athena_serving.wire.messages import Call
+from athena_serving.worker.interrupts import let_come, raise_in
 from athena_serving.worker.link import DoorLink
-
-
-class CallInterrupted(BaseException):
-    """Raised inside user code when nobody waits for its answer any more.
-
-    Not an `Exception`, so that a wrapper's `except Exception` lets it through.
-    """
+from athena_serving.worker.streams import Stream
 
 
 class State(Enum):
@@ -42,22 +33,30 @@ class Task:
         "_abort",
         "_lock",
         "_thread",
+        "arrived",
         "call",
         "cancelled_at",
         "cancelled_because",
         "context",
         "link",
+        "session",
         "slot",
         "state",
         "stream",
     )
 
-    def __init__(self, link: DoorLink, stream: int, slot: int, call: Call, context: Context) -> None:
+    def __init__(
+        self, link: DoorLink, stream: int, slot: int, call: Call, context: Context, *, arrived: float = 0.0
+    ) -> None:
         self.link = link
         self.stream = stream
         self.slot = slot
         self.call = call
         self.context = context
+        self.arrived = arrived
+        """When it was read, on the monotonic clock."""
+        self.session: Stream | None = None
+        """The steps of a session; None for a once-call."""
         self.state = State.WAITING
         self.cancelled_at = 0.0
         """When the cancellation reached the running call, on the monotonic clock; 0 if it did not."""
@@ -97,7 +96,7 @@ class Task:
                 if self._abort is not None:
                     self._abort()
                 else:
-                    _raise_in(self._thread, CallInterrupted)
+                    raise_in(self._thread)
             return False
 
     def leave(self) -> None:
@@ -105,13 +104,4 @@ class Task:
         with self._lock:
             self.state = State.OVER
             if self.cancelled_at:
-                _let_come()
-
-
-def _raise_in(thread: int, error: type[BaseException]) -> None:
-    """Have the interpreter raise an error in a thread."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
-
-
-def _let_come() -> None:
-    """An error that was asked for in this thread is raised when a function is entered, at the latest."""
+                let_come()
