@@ -54,6 +54,7 @@ class WorkerLink:
         self._out_fds: list[int] = []
         self._side_out = bytearray()
         self._is_scheduled = False
+        self._is_side_scheduled = False
         self._is_blocked = False
         self._has_warned = False
         self._pool = Pool()
@@ -86,7 +87,9 @@ class WorkerLink:
         if self.is_closed:
             return
         self._side_out += frames.credit(stream, steps)
-        self._write_side()
+        if not self._is_side_scheduled:  # those of one turn of the loop leave together
+            self._is_side_scheduled = True
+            self._loop.call_soon(self._flush_side)
 
     def cancel(self, stream: int, reason: str) -> None:
         """Tell the worker that nobody waits for this call."""
@@ -183,6 +186,11 @@ class WorkerLink:
         if self._is_blocked:
             self._is_blocked = False
             self._loop.remove_writer(self._data.fileno())
+
+    def _flush_side(self) -> None:
+        self._is_side_scheduled = False
+        if not self.is_closed and self._side_out:
+            self._write_side()
 
     def _write_side(self) -> None:
         try:

@@ -18,6 +18,7 @@ Changed = Callable[["Member"], None]
 
 _END: Final = int(Kind.END)
 _ANSWERS: Final = frozenset({_END, int(Kind.PIECE)})
+_STEPS: Final = int(Kind.STEPS)
 WORTH: Final = 10_000
 """Microseconds of user code that may stand ahead of a call at a worker while another worker's seat may be free."""
 
@@ -121,9 +122,12 @@ class Member:
                 await session.changed()
                 continue
             reply = replies.popleft()
-            reply.has_more = bool(replies)
+            if replies:
+                reply.more = [*replies]
+                replies.clear()
+            count = 1 + len(reply.more)
             await send(reply)
-            taken += 1
+            taken += count
             if taken >= STEPS // 2 and not session.is_over:
                 link.credit(session.stream, taken)
                 taken = 0
@@ -146,6 +150,10 @@ class Member:
         kind = frame.kind
         if kind in _ANSWERS:
             self._answered(session, frame)
+        elif kind == _STEPS:
+            several = frames.read_steps(frame)
+            if session is not None and not session.is_abandoned:
+                session.push(*several)
         elif kind == Kind.CREDIT:
             steps = frames.read_credit(frame)
             if session is not None and session.call.feed is not None:

@@ -41,9 +41,9 @@ class Session:
         """Steps of the answer that nobody has taken yet."""
         self._waiter: asyncio.Future[None] | None = None
 
-    def push(self, reply: Reply) -> None:
-        """A step of the answer has come."""
-        self.replies.append(reply)
+    def push(self, *replies: Reply) -> None:
+        """Steps of the answer have come."""
+        self.replies += replies
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)

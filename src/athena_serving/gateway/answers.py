@@ -42,12 +42,14 @@ class Stream:
         """Has a byte of it left?"""
 
     async def push(self, reply: Reply) -> None:
-        """Send a step, together with those that follow at once. Raises OutputInvalid."""
-        if not reply.pieces and not reply.is_last:
-            return  # an acknowledgement is for who may go on talking
-        status = Status.END if reply.is_last else reply.status
-        self._add(self._frame(self._steps.encode(reply, status)))
-        if not reply.has_more or reply.is_last or self._size >= GATHERED:
+        """Send a step, together with those that are here already. Raises OutputInvalid."""
+        for step in (reply, *reply.more):
+            if not step.pieces and step.status < Status.END:
+                continue  # an acknowledgement is for who may go on talking
+            self._add(self._frame(self._steps.encode(step, min(step.status, Status.END))))
+            if self._size >= GATHERED:
+                await self._flush()
+        if self._waiting:
             await self._flush()
 
     async def breathe(self, seconds: float) -> None:
@@ -139,7 +141,7 @@ class Collected:
 
     async def push(self, reply: Reply) -> None:
         """Keep a step. Raises OutputInvalid when they are too many."""
-        for piece in reply.pieces:
+        for piece in (piece for step in (reply, *reply.more) for piece in step.pieces):
             self._size += len(piece.data)
             if self._size > self._limit:
                 raise OutputInvalid(

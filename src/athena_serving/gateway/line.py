@@ -29,8 +29,8 @@ SWITCHED = 101
 class Wire(Protocol):
     """What a line needs of its connection."""
 
-    async def write(self, frame: bytes) -> None:
-        """Send a frame."""
+    async def write(self, *frames: bytes) -> None:
+        """Send frames."""
 
     async def conclude(self, line: "Line", outcome: Outcome) -> None:
         """A session or a call ended."""
@@ -140,7 +140,9 @@ class Line:
             exchange.user_us, exchange.answered_at = reply.user_us, time.monotonic()
             for piece in reply.pieces:
                 piece.status = Status.END  # clients wait for it
-            await self._write(exchange, self.steps.encode(reply, Status.END))
+            frame = self.steps.encode(reply, Status.END)
+            exchange.bytes_out += len(frame)
+            await self._wire.write(frame)
 
         outcome = Outcome(StopReason.FINISHED, None)
         self._lobby.enter(exchange)
@@ -168,14 +170,14 @@ class Line:
         talk = self._talk
         if talk is None:
             return
-        if not reply.pieces and not reply.is_last:
-            await self._write(talk.exchange, self.steps.acknowledge())
-            return
-        await self._write(talk.exchange, self.steps.encode(reply, Status.END if reply.is_last else reply.status))
+        frames = [self._frame(step) for step in (reply, *reply.more)]
+        talk.exchange.bytes_out += sum(map(len, frames))
+        await self._wire.write(*frames)
 
-    async def _write(self, exchange: Exchange, frame: bytes) -> None:
-        exchange.bytes_out += len(frame)
-        await self._wire.write(frame)
+    def _frame(self, step: Reply) -> bytes:
+        if not step.pieces and step.status < Status.END:
+            return self.steps.acknowledge()
+        return self.steps.encode(step, min(step.status, Status.END))
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────
 

@@ -19,7 +19,7 @@ from athena_serving.wire.messages import Call, Reply, Step
 from athena_serving.wire.session import Action, Event, StopReason
 
 Push = Callable[[Reply], Awaitable[None]]
-"""Sends one step of the answer to the caller. Raises OutputInvalid for what is not in the schema."""
+"""Sends a step of the answer, and those in its `more`, to the caller. Raises OutputInvalid for what no schema has."""
 
 _REASONS = {Reason.CLIENT_LEFT: StopReason.CLIENT_LEFT, Reason.SHUTDOWN: StopReason.SHUTDOWN}
 
@@ -125,19 +125,26 @@ class Talk:
     # ── inside ────────────────────────────────────────────────────────────────────────────────────
 
     async def _on_reply(self, reply: Reply) -> None:
+        """Steps have come: this one, and what came with it. A failure among them is the last."""
         self._moved = time.monotonic()
-        if reply.code:
-            raise faults.from_reply(reply)
-        actions = self.machine.on(Event.LAST_RESULT if reply.is_last else Event.RESULT)
-        if Action.PUSH not in actions:
+        last = reply.more[-1] if reply.more else reply
+        failure = last if last.code else None
+        if failure is reply:
+            raise faults.from_reply(failure)
+        if failure is not None:
+            reply.more.pop()
+        is_last = failure is None and last.is_last
+        if Action.PUSH not in self.machine.on(Event.LAST_RESULT if is_last else Event.RESULT):
             return
-        self.steps_out += 1 if reply.pieces else 0
+        self.steps_out += (1 if reply.pieces else 0) + len(reply.more)
         self._is_pushing = True
         try:
             await self._push(reply)
         finally:
             self._is_pushing = False
             self._moved = time.monotonic()
+        if failure is not None:
+            raise faults.from_reply(failure)
 
     def _failed(self, error: AthenaError) -> Outcome:
         match error:

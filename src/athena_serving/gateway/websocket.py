@@ -20,6 +20,7 @@ from athena_serving.errors import (
     ReadFailed,
     SessionExpired,
 )
+from athena_serving.gateway.engine import SEND_TEXTS
 from athena_serving.gateway.exchange import Message, Receive, Scope
 from athena_serving.gateway.line import Line
 from athena_serving.gateway.lobby import Lobby
@@ -84,13 +85,13 @@ class Connection:
 
     # ── for lines ─────────────────────────────────────────────────────────────────────────────────
 
-    async def write(self, frame: bytes) -> None:
-        """Send a frame, once the peer takes it."""
+    async def write(self, *frames: bytes) -> None:
+        """Send frames, once the peer takes them."""
         self._moved = time.monotonic()
         if self._is_closing:
             return
         try:
-            await self._send({"type": "websocket.send", "text": frame.decode()})
+            await self._send({"type": SEND_TEXTS, "texts": frames})
         except OSError:  # the peer is gone, and whoever reads is about to hear of it
             self._is_closing = True
 

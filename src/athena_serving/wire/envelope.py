@@ -390,6 +390,8 @@ class Steps:
         self._start = start + b',"status":'
         self._sid, self._cid = sid, cid
         self._seqs: dict[str, int] = {}
+        self._openings: dict[tuple[str, int, int], Opening] = {}
+        """Of outputs without attributes of their own, by key, type and status."""
         self.wanted: dict[str, dict[str, str]] = {}
         """Output to attributes that the caller asked for."""
         self.headers: Mapping[str, str] = {}
@@ -399,6 +401,7 @@ class Steps:
         """The first step said what its caller wants."""
         self.wanted = {expect.key: expect.desc for expect in expects}
         self.headers = headers
+        self._openings.clear()
 
     def acknowledge(self) -> bytes:
         """The session has begun: status 0 and no payload."""
@@ -412,12 +415,12 @@ class Steps:
             parts.append(_said_again(self.headers, schema))
         parts.append(b'},"payload":{')
         for piece in reply.pieces:
-            if schema.outputs.get(piece.key) != piece.type:
-                raise _undeclared(piece, schema)
-            desc = self.wanted.get(piece.key, {})
-            if piece.desc:
-                desc = piece.desc | desc
-            opening = _open(schema, piece.key, piece.status, tuple(desc.items()))
+            place = (piece.key, piece.type, piece.status)
+            opening = None if piece.desc else self._openings.get(place)
+            if opening is None:
+                opening = self._open(piece)
+                if not piece.desc:
+                    self._openings[place] = opening
             self._seqs[piece.key] = seq = self._seqs.get(piece.key, 0) + 1
             parts += (opening.head, opening.seq, b"%d" % seq, opening.seq, opening.tail)
             _put(parts, piece.data, opening.form)
@@ -425,6 +428,12 @@ class Steps:
             parts[-1] = parts[-1][:-1]  # the last comma
         parts.append(b"}}")
         return b"".join(parts)
+
+    def _open(self, piece: Piece) -> Opening:
+        if self._schema.outputs.get(piece.key) != piece.type:
+            raise _undeclared(piece, self._schema)
+        desc = piece.desc | self.wanted.get(piece.key, {})
+        return _open(self._schema, piece.key, piece.status, tuple(desc.items()))
 
     def encode_error(self, error: AthenaError) -> bytes:
         """A failure (http-api.md 7.5)."""

@@ -5,6 +5,8 @@ A link carries frames both ways. A call opens a *stream* on it, a number that on
     door    BEGIN(call, first step) ─ PIECE(step) … ─ END        the caller's half
     worker  PIECE(step) …           ─ END(step | code, message)  the answer's half
 
+STEPS is several PIECEs of one stream in one frame: what a worker makes faster than it can be sent.
+
 The flag LAST on a frame closes the sender's half, so a once-call is one frame each way: BEGIN|LAST, then END. The flag
 SESSION on a BEGIN says that the call is for the wrapper's methods for sessions: any number of steps each way. A
 stream ends exactly once for its door: by END, by DROPPED (user code never saw it), or by the link's end.
@@ -41,7 +43,7 @@ LAST: Final = 1
 """Flag: the sender's half of the stream is closed."""
 SESSION: Final = 2
 """Flag of a BEGIN: the call is for the wrapper's methods for sessions."""
-STEPS: Final = 32
+STEPS: Final = 64
 """Steps of a session that each side may have sent without the other's user having taken them."""
 
 INLINE: Final = -1
@@ -64,6 +66,7 @@ class Kind(IntEnum):
     PONG = 9
     DRAIN = 10
     SHARE = 11
+    STEPS = 12
 
 
 _KINDS: Final = frozenset(Kind)
@@ -140,10 +143,17 @@ class _Given(msgspec.Struct, array_like=True, gc=False):
     params: dict[str, str]
 
 
+class _Steps(msgspec.Struct, array_like=True, gc=False):
+    steps: list[tuple[int, list[_PieceHead]]]
+    """Status and pieces of each."""
+    load: Load
+
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode_given = msgspec.msgpack.Decoder(_Given).decode
 _decode_begin = msgspec.msgpack.Decoder(_Begin).decode
 _decode_step = msgspec.msgpack.Decoder(_Step).decode
+_decode_steps = msgspec.msgpack.Decoder(_Steps).decode
 _decode_hello = msgspec.msgpack.Decoder(Hello).decode
 _decode_text = msgspec.msgpack.Decoder(str).decode
 _decode_int = msgspec.msgpack.Decoder(int).decode
@@ -195,6 +205,17 @@ def step(stream: int, reply: Reply, load: Load, *, blocks: Sequence[int] = ()) -
     head = _encode((reply.status, pieces, reply.code, reply.message, reply.user_us, load))
     last = reply.is_last
     return frame(Kind.END if last else Kind.PIECE, stream, head, data=data, flags=LAST if last else 0)
+
+
+def steps(stream: int, replies: Sequence[Reply], load: Load) -> list[Buffer]:
+    """Several steps of an answer, none of them the last, all inline."""
+    heads = []
+    data: list[Buffer] = []
+    for reply in replies:
+        pieces, parts = _pack(reply.pieces, ())
+        heads.append((reply.status, pieces))
+        data += parts
+    return frame(Kind.STEPS, stream, _encode((heads, load)), data=(b"".join(data),))
 
 
 def hello(value: Hello) -> bytes:
@@ -333,6 +354,29 @@ def read_step(frame: Frame, *, read_block: ReadBlock = no_blocks) -> tuple[Reply
     if reply.is_last != (frame.kind == Kind.END):
         raise BadFrame(f"status {head.status} and code {head.code} in a frame of kind {frame.kind}")
     return reply, head.load
+
+
+def read_steps(frame: Frame) -> list[Reply]:
+    """The replies of a STEPS frame. Raises `BadFrame`."""
+    head = _head(_decode_steps, frame)
+    replies = []
+    data, at = frame.data, 0
+    for status, heads in head.steps:
+        if not 0 <= status < _LAST_STATUS:
+            raise BadFrame(f"status {status} in a frame of steps")
+        pieces = []
+        for one in heads:
+            if one.size < 0 or one.block != INLINE:
+                raise BadFrame(f"piece {one.key!r} of size {one.size} in block {one.block} in a frame of steps")
+            pieces.append(Piece(one.key, one.type, one.status, one.desc, data[at : at + one.size]))
+            at += one.size
+        replies.append(Reply(pieces, status))
+    if at != len(data):
+        raise BadFrame(f"pieces of {at} bytes in a frame with {len(data)}")
+    return replies
+
+
+_LAST_STATUS: Final = 2
 
 
 def read_hello(frame: Frame) -> Hello:

@@ -118,8 +118,8 @@ class Reply(msgspec.Struct):
     message: str = ""
     user_us: int = 0
     """Microseconds that user code took for this step."""
-    has_more: bool = False
-    """On the door's side: another step is here already, and may be written together with this one."""
+    more: "list[Reply]" = []  # msgspec copies an empty default
+    """On the door's side: steps that follow this one and are here already, to be written together with it."""
 
     @property
     def is_last(self) -> bool:

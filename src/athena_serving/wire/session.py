@@ -27,7 +27,13 @@ from athena_serving.errors import (
 )
 
 
-class State(Enum):
+class _Word(Enum):
+    """A word of the table, hashed as what it is: an enum hashes its name, in Python."""
+
+    __hash__ = object.__hash__
+
+
+class State(_Word):
     """Where a session stands."""
 
     FRESH = auto()
@@ -40,7 +46,7 @@ class State(Enum):
     """It has ended, and the caller has been told."""
 
 
-class Event(Enum):
+class Event(_Word):
     """What can happen to a session."""
 
     STEP = auto()

@@ -334,13 +334,16 @@ class Engine:
     def _stream(self, task: Task) -> Stream:
         link, number = task.link, task.stream
 
+        def send(reply: Reply) -> None:
+            (link.send if reply.is_last else link.send_soon)(number, reply, self._load())
+
         def waited(seconds: float) -> None:
             self._page.values[self._credit_waits] += 1.0
             self._page.values[self._credit_seconds] += seconds
 
         return Stream(
             Step(task.call.pieces, {}, task.call.last),
-            send=lambda reply: link.send(number, reply, self._load()),
+            send=send,
             grant=lambda steps: link.send_side(frames.credit(number, steps)),
             wake=self._wake_main,
             on_wait=waited,

@@ -35,7 +35,8 @@ class Generators:
     def __init__(self, method: Callable[..., object], failures: Failures, outputs_of: Mapping[str, int]) -> None:
         self._bound = bind(method, "stream")
         self._failures = failures
-        self._outputs = outputs_of
+        self._first = next(iter(outputs_of.items()), None)
+        """The output that plain values are data of."""
         self.is_async = inspect.isasyncgenfunction(method) or inspect.iscoroutinefunction(method)
 
     def run(self, call: Call, context: Context, stream: Stream) -> None:
@@ -111,6 +112,10 @@ class Generators:
 
     def _reply(self, item: object, used: dict[str, int]) -> Reply:
         """What was yielded, as a step."""
+        if type(item) is str and self._first is not None:  # most are
+            key, kind = self._first
+            used[key] = kind
+            return Reply([Piece(key, kind, _MORE, {}, item.encode(errors="replace"))], _MORE)
         if isinstance(item, Response):
             if item.error_code:
                 return self._failures.coded(OnceFailed, item.error_code)
@@ -128,9 +133,9 @@ class Generators:
 
     def _plain(self, item: object, used: dict[str, int]) -> Piece:
         """Bytes, text, or a value for JSON: data of the first output that the service declares."""
-        if not self._outputs:
+        if self._first is None:
             raise TypeError(f"{METHOD} yielded {type(item).__name__}, and the service declares no output")
-        key, kind = next(iter(self._outputs.items()))
+        key, kind = self._first
         used[key] = kind
         if isinstance(item, str):
             return Piece(key, kind, Status.CONTINUE, {}, item.encode(errors="replace"))

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections import deque
 from typing import Final
 
@@ -23,6 +24,12 @@ DESCRIPTORS_LOST: Final = 71
 """Exit code of a worker whose descriptors user code has closed (EX_OSERR of sysexits.h)."""
 BIG: Final = 1 << 16
 """Bytes from which a piece goes by shared memory: below it a socket is as fast."""
+TOGETHER: Final = 0.001
+"""Seconds within which steps are written together."""
+_MOST: Final = 256
+"""Steps that may wait to be written."""
+_TOGETHER_BYTES: Final = 1 << 18
+"""Bytes of data in one frame of steps."""
 _AT_ONCE: Final = 512
 """Buffers in one system call; Linux takes 1,024."""
 
@@ -50,6 +57,19 @@ class DoorLink:
         self._arrived: deque[int] = deque()
         self._lock = threading.Lock()
         self._side_lock = threading.Lock()
+        self._writing = threading.Lock()
+        """Held to write: what is taken out first is written first."""
+        self._steps: dict[int, list[Reply]] = {}
+        """Steps that wait to be written, by stream; answers and last steps are in `_ends`."""
+        self._ends: list[tuple[int, Reply, Load]] = []
+        self._count = 0
+        self._load = Load()
+        self._written = 0.0
+        """When steps were last written."""
+        self._late = threading.Event()
+        self._is_late = False
+        """Has the flusher been woken, and not yet written?"""
+        self._flusher: threading.Thread | None = None
 
     def receive(self) -> list[Frame] | None:
         """Read once: the frames that are whole; None when the door is gone. Raises `BadFrame`."""
@@ -80,27 +100,34 @@ class DoorLink:
         return self._side_splitter.feed(chunk) if chunk else None
 
     def send(self, stream: int, reply: Reply, load: Load) -> None:
-        """Write one step of an answer; a door that is gone wants none."""
+        """Write an answer or its last step, and what waits to be written; a door that is gone wants none."""
         with self._lock:
-            if self.is_closed:
-                return
-            out, fds, blocks = self._place(reply)
-            step = frames.step(stream, reply, load, blocks=blocks)
-            size = sum(map(len, step))
-            if size > self._max_frame:
-                for number in blocks:
-                    self._pool.take_back(number)
-                step = frames.step(stream, _too_large(size, self._max_frame), load)
-            try:
-                self._write(out + step, fds)
-            except OSError as error:
-                if error.errno == errno.EBADF:
-                    # User code closed our descriptors. The call is seen and its answer lost: its slot stays set, so
-                    # that the door says so instead of running it again.
-                    os._exit(DESCRIPTORS_LOST)
-                self.is_closed = True
-                with contextlib.suppress(OSError):
-                    self.data.shutdown(socket.SHUT_RDWR)  # whoever reads it, here and there, learns that it is over
+            self._ends.append((stream, reply, load))
+        self._flush()
+
+    def send_soon(self, stream: int, reply: Reply, load: Load) -> None:
+        """Write a step that others follow: at once after a pause, else together with what comes within a moment.
+
+        Steps that are made faster than that would each cost a system call, and the interpreter's lock twice.
+        """
+        with self._lock:
+            waiting = self._steps.get(stream)
+            if waiting is None:
+                self._steps[stream] = [reply]
+            else:
+                waiting.append(reply)
+            self._load = load
+            self._count += 1
+            now = time.monotonic()
+            is_due = self._count >= _MOST or now - self._written > TOGETHER
+            if is_due:
+                self._written = now
+            wakes = not is_due and not self._is_late
+            self._is_late = self._is_late or wakes
+        if is_due:
+            self._flush()
+        elif wakes:
+            self._wake_flusher()
 
     def send_side(self, frame: bytes) -> None:
         """Write a frame on the side link; a door that is gone wants none."""
@@ -112,12 +139,88 @@ class DoorLink:
 
     def close(self) -> None:
         """Let go of the data link and its memory. The side link is closed by the thread that reads it."""
-        with self._lock:
+        with self._writing:
             self.is_closed = True
+            self._late.set()  # the flusher has nothing to do any more
             self._pool.close()
             self.data.close()
             descriptors.close_all(self._arrived)
             self._arrived.clear()
+
+    def _wake_flusher(self) -> None:
+        if self._flusher is None:
+            self._flusher = threading.Thread(target=self._flush_late, name=f"steps to door {self.door}", daemon=True)
+            self._flusher.start()
+        self._late.set()
+
+    def _flush_late(self) -> None:
+        """A thread of its own writes what `send_soon` left, as soon as the interpreter lets it."""
+        while not self.is_closed:
+            self._late.wait()
+            self._late.clear()
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write all that waits: steps first, then ends, so that a stream's end comes after its steps."""
+        with self._writing:
+            with self._lock:  # held for a moment only: whoever makes steps must not wait for the socket
+                steps, self._steps = self._steps, {}
+                ends, self._ends = self._ends, []
+                self._count, self._is_late = 0, False
+                load = self._load
+            if self.is_closed:
+                return
+            out: list[Buffer] = []
+            fds: list[int] = []
+            for stream, replies in steps.items():
+                self._encode_steps(stream, replies, load, out, fds)
+            for stream, reply, its_load in ends:
+                self._encode(stream, reply, its_load, out, fds)
+            if out:
+                self._write_or_close(out, fds)
+
+    def _encode_steps(self, stream: int, replies: list[Reply], load: Load, out: list[Buffer], fds: list[int]) -> None:
+        """Small steps together, each big one in a frame of its own."""
+        small: list[Reply] = []
+        size = 0
+        for reply in replies:
+            its_size = sum([len(piece.data) for piece in reply.pieces])
+            if its_size < BIG and size + its_size < _TOGETHER_BYTES:
+                small.append(reply)
+                size += its_size
+                continue
+            if small:
+                out += frames.steps(stream, small, load)
+            small, size = [], 0
+            self._encode(stream, reply, load, out, fds)
+        if len(small) == 1:
+            out += frames.step(stream, small[0], load)
+        elif small:
+            out += frames.steps(stream, small, load)
+
+    def _encode(self, stream: int, reply: Reply, load: Load, out: list[Buffer], fds: list[int]) -> None:
+        shares, new, blocks = self._place(reply)
+        step = frames.step(stream, reply, load, blocks=blocks)
+        size = sum(map(len, step))
+        if size > self._max_frame:
+            for number in blocks:
+                self._pool.take_back(number)
+            step = frames.step(stream, _too_large(size, self._max_frame), load)
+        out += shares
+        out += step
+        fds += new
+
+    def _write_or_close(self, out: list[Buffer], fds: list[int]) -> None:
+        try:
+            self._write(out, fds)
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                # User code closed our descriptors. The call is seen and its answer lost: its slot stays set, so
+                # that the door says so instead of running it again.
+                os._exit(DESCRIPTORS_LOST)
+            self.is_closed = True
+            with contextlib.suppress(OSError):
+                self.data.shutdown(socket.SHUT_RDWR)  # whoever reads it, here and there, learns that it is over
 
     def _is_share(self, frame: Frame) -> bool:
         if frame.kind != Kind.SHARE:

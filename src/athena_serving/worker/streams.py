@@ -48,8 +48,11 @@ class Stream:
         self._pump = pump
         self._credit = STEPS
         self._taken = -1  # the first step came with the call, for no credit
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        """Held to look at or change what stands here; for a moment only."""
+        self._changed = threading.Condition(self._lock)
         self._order = threading.Lock()
+        """Held to send a step, so that the last one is the last; whoever holds it may wait for credit."""
         self._driver = 0
         self._thread = 0
         """The thread that is in user code, and may be interrupted; 0 if none is."""
@@ -64,19 +67,19 @@ class Stream:
 
     def push(self, step: Step) -> None:
         """The caller sent a step."""
-        with self._changed:
+        with self._lock:
             self._steps.append(step)
         self._poke()
 
     def allow(self, steps: int) -> None:
         """The door takes so many steps more."""
-        with self._changed:
+        with self._lock:
             self._credit += steps
         self._poke()
 
     def interrupt(self) -> None:
         """Nobody waits any more: user code is told, once."""
-        with self._changed:
+        with self._lock:
             if self.is_stopped:
                 return
             self.is_stopped = self.is_closed = True
@@ -89,14 +92,14 @@ class Stream:
 
     def resume(self) -> None:
         """User code is about to run on this thread. Raises `CallInterrupted` if nobody waits any more."""
-        with self._changed:
+        with self._lock:
             if self.is_stopped:
                 raise CallInterrupted
-            self._driver = self._thread = threading.get_ident()
+            self._driver = self._thread = _get_ident()
 
     def pause(self) -> None:
         """User code has come back. An interruption that was on its way comes here, at the latest."""
-        with self._changed:
+        with self._lock:
             was, self._thread = self._thread, 0
             if self.is_stopped and was:
                 let_come()
@@ -115,7 +118,7 @@ class Stream:
 
     def take_for_user(self) -> Step | None:
         """`take`, called by user code: it waits here, uninterrupted, and goes on afterwards."""
-        if threading.get_ident() != self._driver:
+        if _get_ident() != self._driver:
             return self.take()  # a thread of user code's own
         self.pause()
         try:
@@ -149,7 +152,7 @@ class Stream:
 
         Raises `CallInterrupted` where user code is called for it, on the thread that drives the session.
         """
-        if threading.get_ident() != self._thread:
+        if self._thread != _get_ident():
             return self._emit(reply)
         self.pause()
         try:
@@ -163,8 +166,8 @@ class Stream:
             began = time.monotonic()
             await self._until(lambda: self._credit > 0 or self.is_closed)
             self._on_wait(time.monotonic() - began)
-        with self._changed:
-            if not self._may_send(reply):
+        with self._lock:
+            if not self._may_send(is_last=reply.is_last):
                 return False
         self._send(reply)
         return True
@@ -177,19 +180,20 @@ class Stream:
 
     def _emit(self, reply: Reply) -> bool:
         with self._order:
-            if not reply.is_last and not self._credit:
+            is_last = reply.is_last
+            if not self._credit and not is_last:
                 self._wait_for_credit()
-            with self._changed:
-                if not self._may_send(reply):
+            with self._lock:
+                if not self._may_send(is_last=is_last):
                     return False
             self._send(reply)
-        if reply.is_last:
+        if is_last:
             self._poke()
             self._wake()
         return True
 
     def _next(self) -> Step | None:
-        with self._changed:
+        with self._lock:
             if not self._steps:
                 return None
             step = self._steps.popleft()
@@ -201,11 +205,11 @@ class Stream:
             self._grant(granted)
         return step
 
-    def _may_send(self, reply: Reply) -> bool:
+    def _may_send(self, *, is_last: bool) -> bool:
         """Take what a step needs: a credit, or the end."""
         if self.is_closed:
             return False
-        if reply.is_last:
+        if is_last:
             self.is_closed = True
         else:
             self._credit -= 1
@@ -234,5 +238,6 @@ class Stream:
                 await event.wait()
 
 
+_get_ident = threading.get_ident
 _GRANT: Final = STEPS // 2
 """Steps taken after which the door is told, so that it never waits for a worker that is not behind."""
