@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from athena_serving.wire import frames
 from athena_serving.wire.frames import BadFrame, Frame, Hello, Kind, Load, Splitter
-from athena_serving.wire.messages import Call, Expect, Piece, Reply, Sid, Status
+from athena_serving.wire.messages import Call, Expect, Piece, Reply, Sid, Status, Step
 
 _MAX = 1 << 14
 _CALL = Call(
@@ -26,6 +26,9 @@ SEEDS = [
     b"".join(frames.step(1, _STEP, Load(1, 2))),
     b"".join(frames.step(1, Reply(code=10909, message="ValueError: no;code=-1"), Load())),
     b"".join(frames.step(1, Reply([Piece("result", data=b"x" * 300)]), Load(), blocks=[3])),
+    b"".join(frames.given(1, Step([Piece("audio", 1, 1, {"encoding": "raw"}, b"pcm" * 40)], {"rate": "16000"}))),
+    b"".join(frames.given(1, Step([], {}, last=True))),
+    b"".join(frames.steps(1, [_STEP, Reply([], Status.BEGIN)], Load(1, 0))),
     frames.hello(Hello(frames.VERSION, "gateway", 32, b"nonce", b"proof")),
     frames.cancel(7, "the caller left"),
     frames.credit(7, 16),
@@ -41,10 +44,19 @@ def _block(number: int, size: int) -> bytes:
     return bytes(size)
 
 
+def _either(frame: Frame) -> object:
+    """A worker's step, or a caller's: only the link's side tells which."""
+    try:
+        return frames.read_step(frame, read_block=_block)
+    except BadFrame:
+        return frames.read_given(frame, read_block=_block)
+
+
 _READERS: dict[int, Callable[[Frame], object]] = {
     Kind.BEGIN: lambda frame: frames.read_begin(frame, now=0.0, read_block=_block),
-    Kind.PIECE: lambda frame: frames.read_step(frame, read_block=_block),
-    Kind.END: lambda frame: frames.read_step(frame, read_block=_block),
+    Kind.PIECE: _either,
+    Kind.END: _either,
+    Kind.STEPS: frames.read_steps,
     Kind.HELLO: frames.read_hello,
     Kind.CANCEL: frames.read_reason,
     Kind.CREDIT: frames.read_credit,

@@ -144,7 +144,7 @@ def test_start_command_of_an_image_serves(tmp_path: Path, environ: dict[str, str
         assert (status, text_of(body)) == (200, f"info 2 {tmp_path}")
         assert loader.log("without effect: -u, -p, -g")
         assert loader.log("[svcName]: for ASF's gRPC port: XRPC comes with a later version")
-        assert loader.log("[ws]: streams and WebSockets come with a later version")
+        assert loader.log("[ws]: WebSockets are on the service's port")
 
 
 def test_full_pool_refuses_at_once(tmp_path: Path) -> None:

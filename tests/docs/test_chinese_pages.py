@@ -13,6 +13,7 @@ SPAN: Final = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 """A run of back quotes up to the next run as long: code that has back quotes itself stands in two (CommonMark 6.1)."""
 MUST_HAVE: Final = {
     "admission",
+    "batches",
     "categories",
     "client",
     "commands",
@@ -32,6 +33,7 @@ MUST_HAVE: Final = {
     "page",
     "schema",
     "sdk",
+    "sessions",
     "settings",
     "why",
     "workers",

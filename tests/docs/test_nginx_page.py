@@ -18,13 +18,37 @@ from typing import Final, Protocol, Self
 import httpx
 import psutil
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
 
-from athena_serving.settings.groups import Limits
+from athena_serving.settings.groups import Limits, Stream
 from tests import debian
 from tests.serving import ECHO, Json, Server, eventually, free_port, request_of, text_of
 
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "nginx.md").read_text(encoding="utf-8")
 STOP_TIMEOUT: Final = 20.0  # seconds
+TIME: Final = 20.0  # seconds, for an answer
+END: Final = 2
+"""Status of a session's last step."""
+STEPS: Final = """
+import time
+from pathlib import Path
+from athena_serving.sdk import StringBodyField, WrapperBase
+class UserRequest:
+    text = StringBodyField(key="text", value=b"hello")
+class UserResponse:
+    word = StringBodyField(key="word")
+class Wrapper(WrapperBase):
+    serviceId = "steps"
+    requestCls = UserRequest()
+    responseCls = UserResponse()
+    def wrapperStream(self, params, pieces):
+        for piece in pieces:
+            yield piece.data
+        while piece.data and not Path(piece.data.decode()).exists():
+            time.sleep(0.01)
+"""
+"""Service `steps`: says each piece again; it ends when the file that the last one names is there."""
 
 
 class Start(Protocol):
@@ -134,6 +158,11 @@ class Proxy:
         """A call of the service `echo`."""
         return self.client.post("/v1/private/echo", json=request_of("echo", text), headers=headers)
 
+    def session(self, service: str) -> ClientConnection:
+        """A WebSocket to a service."""
+        url = f"wss://127.0.0.1:{self.port}/v1/private/{service}"
+        return connect(url, ssl=self.context, proxy=None)
+
     def links(self) -> int:
         """How many connections nginx has to the server."""
         processes = psutil.Process(self.process.pid).children()
@@ -168,6 +197,7 @@ def test_numbers_fit_ours() -> None:
     assert seconds("client_header_timeout", server) == ours.header_timeout
     assert seconds("client_body_timeout", server) == ours.body_timeout
     assert seconds("send_timeout", server) == ours.write_timeout
+    assert seconds("proxy_read_timeout", server) > 2 * max(ours.ping_interval, Stream().keep_alive)
 
 
 def test_every_directive_is_explained() -> None:
@@ -301,3 +331,69 @@ def test_stopping_behind_nginx_is_answered_in_words(start: Start, tmp_path: Path
         assert (answer.status_code, answer.json()["header"]["code"]) == (503, 10109)
         assert answer.headers["retry-after"] == "1"
         assert answer.headers["x-request-id"] == answer.json()["header"]["sid"]
+
+
+# ── sessions ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def step(text: str, status: int) -> Json:
+    """A step of the service `steps`."""
+    document = request_of("steps", text, key="text")
+    document["header"]["status"] = document["payload"]["text"]["status"] = status
+    return document
+
+
+def test_session_goes_through_step_by_step(start: Start, tmp_path: Path) -> None:
+    """A WebSocket over TLS: each step is answered before the next is sent, on one connection of nginx's."""
+    with Server(tmp_path, STEPS) as server:
+        proxy = start(server)
+        with proxy.session("steps") as session:
+            for number, text in enumerate(("one", "two")):
+                session.send(json.dumps(step(text, min(number, 1))))
+                answers = [json.loads(session.recv(TIME)) for _ in range(1 if number else 2)]
+                assert text_of(answers[-1], "word") == text
+            assert proxy.links() == 1
+            session.send(json.dumps(step("", END)))
+            assert [json.loads(session.recv(TIME))["header"]["status"] for _ in range(2)] == [1, END]
+
+
+def test_events_come_as_they_are_made(start: Start, tmp_path: Path) -> None:
+    """The first event of an answer is here while the wrapper waits for us to have seen it."""
+    seen = tmp_path / "seen"
+    with Server(tmp_path, STEPS) as server:
+        proxy = start(server)
+        headers = {"Accept": "text/event-stream"}
+        document = request_of("steps", str(seen), key="text")
+        with proxy.client.stream("POST", "/v1/private/steps", json=document, headers=headers) as answer:
+            lines = (json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: "))
+            assert text_of(next(lines), "word") == str(seen)
+            seen.touch()
+            assert next(lines)["header"]["status"] == END
+
+
+def test_caller_that_leaves_ends_its_session(start: Start, tmp_path: Path) -> None:
+    """The server hears at once that a reader of events and a WebSocket are gone: both sessions end."""
+    with Server(tmp_path, STEPS, settings={"workers.seats": 2}) as server:
+        proxy = start(server)
+        document = request_of("steps", str(tmp_path / "never"), key="text")
+        headers = {"Accept": "text/event-stream"}
+        with proxy.client.stream("POST", "/v1/private/steps", json=document, headers=headers) as answer:
+            next(answer.iter_lines())
+            with proxy.session("steps") as session:
+                session.send(json.dumps(step("one", 0)))
+                session.recv(TIME)
+                assert server.total("athena_sessions", service="steps") == 2
+        ended = {"service": "steps", "reason": "client left"}
+        eventually(lambda: server.total("athena_sessions_total", **ended) == 2, what="the end of both")
+
+
+def test_only_websockets_may_be_asked_for(start: Start, tmp_path: Path) -> None:
+    """A GET that asks for no WebSocket is refused, any other upgrade is not passed on; 404 is the server's."""
+    with Server(tmp_path, ECHO) as server:
+        proxy = start(server)
+        assert proxy.client.get("/v1/private/echo", headers={"Upgrade": "h2c"}).status_code == 403
+        assert proxy.call("hello", Connection="Upgrade", Upgrade="h2c").status_code == 200
+        with pytest.raises(InvalidStatus) as refused:
+            proxy.session("nothing")
+        assert refused.value.response.status_code == 404
+        assert json.loads(refused.value.response.body)["services"] == ["echo"]

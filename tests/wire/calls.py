@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from athena_serving.wire.frames import Load
-from athena_serving.wire.messages import Call, Expect, Piece, Reply, Sid, Status
+from athena_serving.wire.messages import Call, Expect, Piece, Reply, Sid, Status, Step
 
 WORDS = st.text(max_size=20)
 ATTRIBUTES = st.dictionaries(WORDS, WORDS, max_size=3)
@@ -29,7 +29,13 @@ CALLS = st.builds(
     expects=st.lists(st.builds(Expect, key=WORDS, type=COUNTS, desc=ATTRIBUTES), max_size=2),
     last=st.booleans(),
     traceparent=WORDS,
+    is_session=st.booleans(),
 )
+STEPS = st.builds(Step, pieces=st.lists(PIECES, max_size=3), params=ATTRIBUTES, last=st.booleans())
+MIDDLE = st.builds(
+    Reply, pieces=st.lists(PIECES, max_size=3), status=st.sampled_from([Status.BEGIN, Status.CONTINUE]).map(int)
+)
+"""Steps of an answer that are not its last."""
 REPLIES = st.builds(
     Reply,
     pieces=st.lists(PIECES, max_size=3),

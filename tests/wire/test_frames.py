@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from athena_serving.wire import frames
 from athena_serving.wire.frames import BadFrame, Buffer, Frame, Hello, Kind, Load, Splitter
-from athena_serving.wire.messages import Call, Piece, Reply, Status
+from athena_serving.wire.messages import Call, Piece, Reply, Status, Step
 from tests.wire import calls
 
 MAX = 1 << 16
@@ -19,6 +19,8 @@ SLOTS = st.integers(min_value=0, max_value=2**16 - 1)
 ENCODED = st.one_of(
     st.builds(frames.begin, STREAMS, SLOTS, calls.CALLS, now=st.just(0.0)).map(b"".join),
     st.builds(frames.step, STREAMS, calls.REPLIES, calls.LOADS).map(b"".join),
+    st.builds(frames.given, STREAMS, calls.STEPS).map(b"".join),
+    st.builds(frames.steps, STREAMS, st.lists(calls.MIDDLE, max_size=3), calls.LOADS).map(b"".join),
     st.builds(Hello, st.just(frames.VERSION), calls.WORDS, st.just(32), st.binary(max_size=9)).map(frames.hello),
     st.builds(frames.cancel, STREAMS, calls.WORDS),
     st.builds(frames.dropped, STREAMS),
@@ -34,6 +36,7 @@ READERS: dict[int, Callable[[Frame], object]] = {
     Kind.HELLO: frames.read_hello,
     Kind.CANCEL: frames.read_reason,
     Kind.CREDIT: frames.read_credit,
+    Kind.STEPS: frames.read_steps,
 }
 
 
@@ -84,6 +87,40 @@ def test_reply_comes_out_as_it_went_in(stream: int, reply: Reply, load: Load) ->
     assert frame.kind == (Kind.END if reply.is_last else Kind.PIECE)
     assert bool(frame.flags & frames.LAST) == reply.is_last
     assert (msgspec.structs.replace(read, pieces=plain(read.pieces)), busy) == (reply, load)
+
+
+@given(STREAMS, calls.STEPS)
+def test_step_of_a_caller_comes_out_as_it_went_in(stream: int, step: Step) -> None:
+    """With its parameters, and whether it is the last."""
+    frame = one(frames.given(stream, step))
+    read = frames.read_given(frame)
+    assert (frame.stream, frame.kind == Kind.END, bool(frame.flags & frames.LAST)) == (stream, step.last, step.last)
+    assert msgspec.structs.replace(read, pieces=plain(read.pieces)) == step
+
+
+@given(STREAMS, st.lists(calls.MIDDLE, min_size=1, max_size=5), calls.LOADS)
+def test_steps_come_out_as_they_went_in(stream: int, replies: list[Reply], load: Load) -> None:
+    """Several in one frame, in order."""
+    frame = one(frames.steps(stream, replies, load))
+    read = frames.read_steps(frame)
+    assert frame.stream == stream
+    assert [(reply.status, plain(reply.pieces)) for reply in read] == [(r.status, r.pieces) for r in replies]
+
+
+@pytest.mark.parametrize(
+    ("steps", "data"),
+    [
+        ([(2, [])], b""),
+        ([(-1, [])], b""),
+        ([(1, [("k", 0, 1, {}, 1, 0)])], b""),
+        ([(1, [("k", 0, 1, {}, -1, frames.INLINE)])], b""),
+        ([(1, [("k", 0, 1, {}, 2, frames.INLINE)])], b"x"),
+    ],
+)
+def test_steps_that_cannot_be_are_refused(steps: list[object], data: bytes) -> None:
+    """A last one among them, a block, sizes that do not fit."""
+    with pytest.raises(BadFrame):
+        frames.read_steps(with_head(Kind.STEPS, (steps, (0, 0)), data))
 
 
 @given(STREAMS, calls.WORDS, st.integers(min_value=1, max_value=2**31))

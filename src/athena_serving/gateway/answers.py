@@ -43,14 +43,18 @@ class Stream:
 
     async def push(self, reply: Reply) -> None:
         """Send a step, together with those that are here already. Raises OutputInvalid."""
-        for step in (reply, *reply.more):
-            if not step.pieces and step.status < Status.END:
-                continue  # an acknowledgement is for who may go on talking
-            self._add(self._frame(self._steps.encode(step, min(step.status, Status.END))))
-            if self._size >= GATHERED:
+        try:
+            for step in (reply, *reply.more):
+                if not step.pieces and step.status < Status.END:
+                    continue  # an acknowledgement is for who may go on talking
+                document = self._steps.encode(step, min(step.status, Status.END))
+                self._count += 1
+                self._add(self._frame(document))
+                if self._size >= GATHERED:
+                    await self._flush()
+        finally:  # what is good of them, where one is not in the schema
+            if self._waiting:
                 await self._flush()
-        if self._waiting:
-            await self._flush()
 
     async def breathe(self, seconds: float) -> None:
         """Send a comment whenever nothing has left for so many seconds. For a task beside."""
@@ -87,7 +91,6 @@ class Stream:
     def _add(self, part: bytes) -> None:
         self._waiting.append(part)
         self._size += len(part)
-        self._count += 1
 
     def _frame(self, document: bytes) -> bytes:
         raise NotImplementedError
@@ -105,7 +108,7 @@ class Events(Stream):
     kind = b"text/event-stream; charset=utf-8"
 
     def _frame(self, document: bytes) -> bytes:
-        return b"id: %d\ndata: %b\n\n" % (self._count + 1, document)
+        return b"id: %d\ndata: %b\n\n" % (self._count, document)
 
     def _error(self, document: bytes) -> bytes:
         return b"event: error\ndata: %b\n\n" % document

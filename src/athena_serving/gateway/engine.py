@@ -65,6 +65,8 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         """As uvicorn's; and, for us, several text messages in one write, framed here: that is most of their cost."""
         if message["type"] != SEND_TEXTS:
             await super().send(message)
+            if message["type"] == "websocket.http.response.body":
+                self.handshake_complete = True  # refused in HTTP; uvicorn would log that nobody answered
             return
         await self.writable.wait()
         if self.disconnected or self.close_sent or self.transport.is_closing():

@@ -107,6 +107,7 @@ class Line:
         if talk.machine.is_over or self._generation is None:
             return False
         given = envelope.read_frame(members, self._generation.schema, is_first=False)
+        given.request.params.pop("sid", None)  # the session's own: a wrapper sends by it
         step = Step(given.request.pieces, given.request.params, _is_last(talk, given))
         talk.exchange.bytes_in += sum(len(piece.data) for piece in step.pieces)
         return await talk.step(step)
@@ -170,9 +171,12 @@ class Line:
         talk = self._talk
         if talk is None:
             return
-        frames = [self._frame(step) for step in (reply, *reply.more)]
-        talk.exchange.bytes_out += sum(map(len, frames))
-        await self._wire.write(*frames)
+        frames: list[bytes] = []
+        try:
+            frames += map(self._frame, (reply, *reply.more))
+        finally:  # what is good of them, where one is not in the schema
+            talk.exchange.bytes_out += sum(map(len, frames))
+            await self._wire.write(*frames)
 
     def _frame(self, step: Reply) -> bytes:
         if not step.pieces and step.status < Status.END:

@@ -80,8 +80,8 @@ class Probes:
 def _monitor(option: str) -> object:
     """An answer of ASF's monitoring.
 
-    Its keys, with what is true here: no WebSocket client yet, no goroutines, no cgo. `gc` and whatever else it does not
-    know is told the options, as there; a caller cannot make this server collect its garbage.
+    Its keys, with what is true here: no count of WebSocket clients, no goroutines, no cgo. `gc` and whatever else it
+    does not know is told the options, as there; a caller cannot make this server collect its garbage.
     """
     match option:
         case "health":

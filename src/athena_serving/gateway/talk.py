@@ -78,6 +78,7 @@ class Talk:
     def begin(self, call: Call, *, last: bool, is_fed: bool = True) -> None:
         """The first step has come, which `call` has; from here on there may be others. `last`: it is the only one."""
         call.is_session, call.last = True, last
+        call.expires = self.exchange.expires = self.started + self.timing.session
         call.feed = self._feed if is_fed else None
         self.machine.on(Event.LAST_STEP if last else Event.STEP)
 

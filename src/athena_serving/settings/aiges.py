@@ -21,7 +21,6 @@ HEADERS_NAME = "headerPass.wrapper"
 """A file beside it with a name on each line, like `[aiges].headerPass`."""
 
 UNREAD = "ASF does not read it either"
-_STREAMS = "streams and WebSockets come with a later version"
 _ONE_POOL = "not needed: a seat is given back when its call ends"
 _NO_CENTER = "for ASF's load balancer and discovery; a center comes with a later version"
 
@@ -32,8 +31,8 @@ OUTCOMES: Mapping[str, str] = {
     "aiges.wrapperTrace": UNREAD,
     "aiges.wrapperDelayDetectPeriod": UNREAD,
     "aiges.asyncMode": "not needed: workers are processes, and a call waits for its own answer only",
-    "aiges.sessMode": _STREAMS,
-    "aiges.realTimeRlt": _STREAMS,
+    "aiges.sessMode": "not needed: calls and sessions are served side by side, by what methods there are",
+    "aiges.realTimeRlt": "always on: results leave as they come",
     "aiges.sessDelGt": _ONE_POOL,
     "aiges.asyncRelease": _ONE_POOL,
     "aiges.httpRetry": "inputs are not fetched from addresses that a caller names",
@@ -42,8 +41,8 @@ OUTCOMES: Mapping[str, str] = {
     "aiges.pythonPluginCmd": "workers run in the Python that serves",
     "fc.able": "always on: seats and the queue are bounded",
     "fc.router": "there is one: a call goes to the worker with the most room",
-    "fc.ttl": f"for sessions: {_STREAMS}",
-    "fc.roll": f"for sessions: {_STREAMS}",
+    "fc.ttl": "for sessions: `stream.idle_timeout`",
+    "fc.roll": "not needed: a session's end is an event",
     "fc.best": _NO_CENTER,
     "fc.strategy": _NO_CENTER,
     "fc.tasksize": _NO_CENTER,
@@ -51,7 +50,7 @@ OUTCOMES: Mapping[str, str] = {
     "fc.wave": _NO_CENTER,
     "fc.report": _NO_CENTER,
     "fc.filterwin": _NO_CENTER,
-    "ws": _STREAMS,
+    "ws": "WebSockets are on the service's port; `[stream]` of athena.toml has their times",
     "auth": UNREAD,
     "resource": UNREAD,
     "elog": UNREAD,

@@ -414,7 +414,8 @@ class Steps:
         if schema.header and self.headers:
             parts.append(_said_again(self.headers, schema))
         parts.append(b'},"payload":{')
-        for piece in reply.pieces:
+        pieces = reply.pieces
+        for piece in pieces if len(pieces) < 2 else {piece.key: piece for piece in pieces}.values():
             place = (piece.key, piece.type, piece.status)
             opening = None if piece.desc else self._openings.get(place)
             if opening is None:

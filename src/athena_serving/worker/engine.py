@@ -16,6 +16,7 @@ import logging
 import os
 import select
 import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -72,6 +73,8 @@ class Engine:
         self._limit = window * doors
         self._wake, self._waker = socket.socketpair()
         self._wake.setblocking(False)
+        self._reader = 0
+        """The thread that `run` is on."""
         self._stopping = False
         self._is_fork = False
         os.register_at_fork(after_in_child=self._forked)  # costs nothing; asking for the pid is a system call a call
@@ -143,6 +146,7 @@ class Engine:
 
     def run(self) -> None:
         """Serve until stopped."""
+        self._reader = threading.get_ident()
         self._poll.register(self._wake, select.POLLIN)
         self._seats.start()
         while not self._stopping:
@@ -348,6 +352,7 @@ class Engine:
             wake=self._wake_main,
             on_wait=waited,
             pump=self._pump_of_main,
+            reader=self._reader,
         )
 
     def _coroutine_rule(self) -> Callable[[Task], bool] | None:

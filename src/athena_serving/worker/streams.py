@@ -37,7 +37,9 @@ class Stream:
         wake: Callable[[], None],
         on_wait: Callable[[float], None] = lambda _: None,
         pump: Pump | None = None,
+        reader: int = 0,
     ) -> None:
+        """`pump` where the thread that reads the links, `reader`, is also the one that runs user code."""
         self._steps: deque[Step] = deque([first])
         self._is_heard = False
         """Has the caller's last step been taken?"""
@@ -46,6 +48,7 @@ class Stream:
         self._wake = wake
         self._on_wait = on_wait
         self._pump = pump
+        self._reader = reader
         self._credit = STEPS
         self._taken = -1  # the first step came with the call, for no credit
         self._lock = threading.Lock()
@@ -133,7 +136,7 @@ class Stream:
 
     def wait(self, ready: Callable[[], bool], timeout: float | None = None) -> bool:
         """Wait until it is so, or nobody waits any more, or `timeout` seconds are over; is it so?"""
-        if self._pump is not None and threading.current_thread() is threading.main_thread():
+        if self._pump is not None and _get_ident() == self._reader:
             until = None if timeout is None else time.monotonic() + timeout
             while not (ready() or self.is_stopped):
                 left = None if until is None else until - time.monotonic()

@@ -1,4 +1,4 @@
-"""Made for streams only, each with a thread of its own from the pool; a once-call cannot be answered."""
+"""Made for streams only, each with a thread of its own from the pool; one request is a session of one step."""
 
 from aiges_embed import Response, ResponseData, SessionCreateResponse, callback
 from aiges.core.types import *
