@@ -31,6 +31,7 @@ MUST_HAVE: Final = {
     "nginx",
     "openapi",
     "page",
+    "resources",
     "schema",
     "sdk",
     "sessions",

@@ -138,9 +138,10 @@ class Member:
             link.give(session.stream, step)
 
     def close(self) -> None:
-        """Let go of the worker."""
+        """Let go of the worker, for good."""
         if self._link is not None:
             self._link.close()
+            self._link = None  # which knows us: no circle keeps the page of a dead worker
 
     # ── what the link tells ───────────────────────────────────────────────────────────────────────
 

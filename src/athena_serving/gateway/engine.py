@@ -82,6 +82,8 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         """No pong came in time. If that is because the application has not taken a message yet, ask again later."""
         if not self.read_paused:
             super().keepalive_timeout()
+            if self.gate.raw.get_write_buffer_size():
+                self.gate.reset()  # a peer that answers nothing takes nothing either: what waits for it never leaves
             return
         self.pong_timer = self.pending_ping_payload = None
         self.schedule_ping()

@@ -21,9 +21,9 @@ class Feed:
         """Seconds that they waited."""
 
     @property
-    def is_blocked(self) -> bool:
-        """Does a step wait for the worker now?"""
-        return self._waiter is not None
+    def has_room(self) -> bool:
+        """Would a step leave at once?"""
+        return self._push is not None and self._credit > 0
 
     async def put(self, step: Step) -> bool:
         """Hand a step on, once the worker takes it; False if nobody does any more. One at a time."""
@@ -48,6 +48,7 @@ class Feed:
     def close(self) -> None:
         """The session is over."""
         self.is_closed = True
+        self._push = None
         self._wake()
 
     async def _wait(self) -> None:

@@ -18,6 +18,7 @@ from athena_serving.gateway.talk import Outcome, Talk
 from athena_serving.wire import envelope
 from athena_serving.wire.envelope import Given, Members, Steps
 from athena_serving.wire.messages import Call, Reply, Status, Step
+from athena_serving.wire.schema import Schema
 from athena_serving.wire.session import StopReason
 
 log = logging.getLogger(__name__)
@@ -52,16 +53,32 @@ class Line:
         self.was_idle = False
         """Did its session end since nothing came?"""
         self._talk: Talk | None = None
+        self._is_over = False
+        """Has its session ended?"""
+        self._is_ending = False
+        """Has what went on ended, and is only being told?"""
 
     @property
     def is_busy(self) -> bool:
         """Is something going on?"""
-        return self.task is not None and not self.task.done()
+        return self.task is not None and not self.task.done() and not self._is_ending
 
-    async def take(self, members: Members) -> bool:
-        """A frame has come. False if its session is over. Raises AthenaError for what is no step."""
-        if self._talk is not None:
-            return await self._go_on(self._talk, members)
+    def talks_by(self, schema: Schema) -> bool:
+        """Does a session go on here that is read by this schema?"""
+        return self._talk is not None and self._generation is not None and self._generation.schema is schema
+
+    async def take(self, members: Members, body: bytes, *, is_shared: bool) -> bool:
+        """A frame has come: `members` are those of `body`. False if its session is over.
+
+        Raises AthenaError for what is no step.
+        """
+        if self._is_over:
+            return False
+        if self._talk is not None and self._generation is not None:
+            schema = self._generation.schema
+            given = envelope.read_frame(members, schema, is_first=False)
+            envelope.remember_frame(body, schema, is_shared=is_shared)
+            return await self.go_on(given)
         if self.task is not None:
             await asyncio.wait([self.task])  # the call of the frame before
         await self._begin(members)
@@ -71,12 +88,12 @@ class Line:
         """End what is going on."""
         if self._talk is not None:
             self._talk.stop(reason)
-        elif self.task is not None:
+        elif self.is_busy and self.task is not None:
             self.task.cancel(reason.value)
 
     def count_refused(self, error: AthenaError) -> None:
         """A frame was no step of this service, and no session came of it: it is counted as a call that failed."""
-        if self._talk is None:
+        if self._talk is None and not self._is_over:
             exchange = self._exchange()
             self._lobby.enter(exchange)
             exchange.code, exchange.status = error.code, SWITCHED
@@ -101,12 +118,14 @@ class Line:
             work = self._run_talk(exchange, talk, call)
         else:
             work = self._run_call(exchange, generation, call)
+        self._is_ending = False
         self.task = self._lobby.own(work)
 
-    async def _go_on(self, talk: Talk, members: Members) -> bool:
-        if talk.machine.is_over or self._generation is None:
+    async def go_on(self, given: Given) -> bool:
+        """A later step has come. False if the session is over."""
+        talk = self._talk
+        if talk is None or talk.machine.is_over:
             return False
-        given = envelope.read_frame(members, self._generation.schema, is_first=False)
         given.request.params.pop("sid", None)  # the session's own: a wrapper sends by it
         step = Step(given.request.pieces, given.request.params, _is_last(talk, given))
         talk.exchange.bytes_in += sum(len(piece.data) for piece in step.pieces)
@@ -128,6 +147,7 @@ class Line:
             log.exception("a session failed by our own fault", extra={"fields": {"sid": self.sid}})
             outcome = Outcome(StopReason.FAULT, InternalError(f"internal error; sid {self.sid}"))
         self.was_idle = outcome.reason is StopReason.IDLE
+        self._talk, self._is_over = None, True
         self._lobby.close_talk(talk, outcome)
         await self._end(exchange, outcome)
 
@@ -165,6 +185,7 @@ class Line:
         exchange.status = SWITCHED
         exchange.code = outcome.error.code if outcome.error is not None else 0
         self._lobby.leave(exchange)
+        self._is_ending = True
         await self._wire.conclude(self, outcome)
 
     async def _push(self, reply: Reply) -> None:

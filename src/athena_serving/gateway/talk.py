@@ -50,6 +50,8 @@ class Talk:
         self._moved = time.monotonic()
         """When a step or a result last came."""
         self._is_pushing = False
+        self._is_behind = False
+        """Does a step wait for the wrapper?"""
 
     @property
     def timing(self) -> Timing:
@@ -101,9 +103,7 @@ class Talk:
             self.machine.on(Event.STOP, reason)
             return Outcome(reason, session.error_of(reason, limit=self.timing.stall))
         finally:
-            self._feed.close()
-            if self._alarm is not None:
-                self._alarm.cancel()
+            self._let_go(call)
         return Outcome(StopReason.FINISHED, None)
 
     async def step(self, step: Step) -> bool:
@@ -111,10 +111,17 @@ class Talk:
         actions = self.machine.on(Event.LAST_STEP if step.last else Event.STEP)
         self._moved = time.monotonic()
         self.steps_in += 1
-        if Action.FEED in actions:
-            await self._feed.put(step)
-            self._moved = time.monotonic()
-        return Action.REFUSE not in actions
+        if Action.FEED not in actions:
+            return Action.REFUSE not in actions
+        self._is_behind = not self._feed.has_room
+        if step.last or self._is_behind:
+            self._watch()  # from here on it is the wrapper's turn
+        await self._feed.put(step)
+        self._moved = time.monotonic()
+        if self._is_behind:
+            self._is_behind = False
+            self._watch()
+        return True
 
     def stop(self, reason: StopReason) -> None:
         """End it early."""
@@ -163,19 +170,34 @@ class Talk:
         self.machine.reason = reason  # also where its last result was what could not be sent
         return Outcome(reason, error)
 
+    def _let_go(self, call: Call) -> None:
+        """It is over: keep nothing alive that its caller's connection does not need."""
+        self._feed.close()
+        call.feed = None
+        self._stop_watching()
+        self._task, self._push = None, _nobody
+
     def _watch(self) -> None:
         """Look at the clocks when the first of them could be over, and again."""
+        self._stop_watching()
+        if self.machine.is_over:
+            return
         now = time.monotonic()
         due, reason = self._next_due()
         if due <= now and not self._is_pushing:
             self.stop(reason)
             return
-        loop = asyncio.get_running_loop()
-        self._alarm = loop.call_later(max(due - now, _SOON), self._watch)
+        pause = max(due - now, _SOON) if not self._is_pushing else max(due - now, _LATER)
+        self._alarm = asyncio.get_running_loop().call_later(pause, self._watch)
+
+    def _stop_watching(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     def _next_due(self) -> tuple[float, StopReason]:
         timing = self.timing
-        if self.machine.waits_for_wrapper or self._feed.is_blocked:
+        if self.machine.waits_for_wrapper or self._is_behind:
             turn, reason = self._moved + timing.stall, StopReason.STALLED
         else:
             turn, reason = self._moved + timing.idle, StopReason.IDLE
@@ -183,5 +205,11 @@ class Talk:
         return (whole, StopReason.TOO_LONG) if whole <= turn else (turn, reason)
 
 
+async def _nobody(_: Reply) -> None:
+    """Who takes results when it is over."""
+
+
 _SOON = 0.01
-"""Seconds, at least, between two looks: a client that takes its answer slowly has a clock of its own, the engine's."""
+"""Seconds, at least, between two looks."""
+_LATER = 0.5
+"""The same while the caller takes its answer slowly: it has a clock of its own, the engine's."""

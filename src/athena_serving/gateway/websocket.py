@@ -27,7 +27,7 @@ from athena_serving.gateway.lobby import Lobby
 from athena_serving.gateway.services import Service, Timing
 from athena_serving.gateway.talk import Outcome
 from athena_serving.wire import envelope
-from athena_serving.wire.envelope import Members
+from athena_serving.wire.envelope import Given
 from athena_serving.wire.session import StopReason
 
 Send = Callable[[Message], Awaitable[None]]
@@ -76,7 +76,9 @@ class Connection:
             self._is_closing = True
             if self._alarm is not None:
                 self._alarm.cancel()
+                self._alarm = None
             await self._leave()
+            self._lines.clear()  # which know us
 
     def retire(self) -> None:
         """Close as soon as no session is left."""
@@ -119,29 +121,38 @@ class Connection:
     async def _take(self, body: bytes) -> None:
         line: Line | None = None
         try:
-            members, cid = envelope.open_frame(body)
-            line = self._line(members, cid)
-            if not await line.take(members):
+            line, given = self._recall(body)
+            if given is None:
+                members, cid = envelope.open_frame(body, is_shared=self.is_shared)
+                line = self._line(cid)
+                is_taken = await line.take(members, body, is_shared=self.is_shared)
+            elif line is not None:
+                is_taken = await line.go_on(given)
+            if line is not None and not is_taken:
                 await self._refuse(line)
         except BadRequest as error:
             await self._fail(line, error if line is not None else _unread(error, is_shared=self.is_shared))
         except AthenaError as error:
             await self._fail(line, error)
 
-    def _line(self, members: Members, cid: str | None) -> Line:
+    def _recall(self, body: bytes) -> tuple[Line | None, Given | None]:
+        """The step in a frame that looks like one before it, and the session that it is of; None where it does not."""
+        current = self._service.current
+        if current is None:
+            return None, None
+        found = envelope.recall_frame(body, current.schema)
+        line = None if found is None else self._lines.get(found[1])
+        if found is None or line is None or not line.talks_by(current.schema):
+            return None, None
+        return line, found[0]
+
+    def _line(self, cid: str) -> Line:
         """The session that a frame is of, made where there is none of its name."""
-        key = ""
-        if self.is_shared:
-            header = members.get("header")
-            if isinstance(header, dict):
-                header.pop("cid", None)  # no schema has it
-            key = cid or ""
-        line = self._lines.get(key)
+        line = self._lines.get(cid)
         if line is None:
             if len(self._lines) >= MOST_LINES:
                 self._forget()
-            shown = cid if self.is_shared else None
-            line = self._lines[key] = Line(self._lobby, self._scope, self._service, self, cid=shown)
+            line = self._lines[cid] = Line(self._lobby, self._scope, self._service, self, cid=cid or None)
         return line
 
     async def _refuse(self, line: Line) -> None:

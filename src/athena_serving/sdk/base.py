@@ -143,11 +143,16 @@ class WrapperBase:
         return 0
 
     def wrapperLoadRes(self, reqData: DataListCls, resId: str) -> int:
-        """Load a caller's own resource. ASF's open loader never called it, nor do we."""
+        """Load a resource that callers ask for by its id, `resId`: a user's hot words, a speaker's voice.
+
+        Called before the first call that asks for it, where `service.resources` is set. `reqData` has one input with
+        the file's bytes; its `desc["persId"]` is the number by which calls are told of it. 0 or None is success;
+        anything else, or an exception, fails the call.
+        """
         return 0
 
     def wrapperUnloadRes(self, resId: str) -> int:
-        """Let go of a resource."""
+        """Let go of a resource: it is edited, deleted, too many are loaded, or the worker ends. No call uses it."""
         return 0
 
     def wrapperError(self, code: int) -> str:

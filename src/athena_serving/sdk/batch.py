@@ -14,13 +14,17 @@ from athena_serving.sdk.data import DataListCls
 class BatchItem:
     """One call of a batch: whose it is, for how long, and what it wants."""
 
-    def __init__(self, params: dict[str, str], data: DataListCls, context: Context) -> None:
+    def __init__(
+        self, params: dict[str, str], data: DataListCls, context: Context, persons: tuple[int, ...] = ()
+    ) -> None:
         self.params = params
         """As `params` of `wrapperOnceExec`."""
         self.data = data
         """As `reqData` of `wrapperOnceExec`: `item.data.get("text").data`."""
         self.context = context
         """The item's own call: `item.context.cancelled` says that nobody waits for it any more."""
+        self.persons = persons
+        """Numbers of its personal resources, as `psrIds`; the first is what `persId` is elsewhere."""
 
     @property
     def sid(self) -> str:

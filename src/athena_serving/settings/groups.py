@@ -114,6 +114,11 @@ class Service:
     pass_headers: Names = ()
     """Members of a request's `header` that `params` has too, unless the caller sets a parameter of that name (ASF's
     `headerPass`). Empty: a wrapper reads parameters, and `sid` is always among them."""
+    resources: Annotated[str, TEXT] = ""
+    """Folder of personal resources, which callers ask for by id: a file each, relative to the wrapper's folder. Empty:
+    there are none."""
+    resources_max: Count = 64
+    """Personal resources that one worker keeps loaded. 64: more users than speak at once, in a few MiB of hot words."""
 
 
 @dataclass(frozen=True, slots=True)

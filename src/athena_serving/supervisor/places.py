@@ -278,6 +278,8 @@ class Place:
             log=self._log_form,
             batching=Batching(**dataclasses.asdict(hosted.batch)),
             idempotent=hosted.service.idempotent,
+            resources=str(hosted.directory / hosted.service.resources) if hosted.service.resources else "",
+            resources_max=hosted.service.resources_max,
         )
         child.send(control.encode(setup), [self.page_descriptor])
 

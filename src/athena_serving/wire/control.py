@@ -56,6 +56,10 @@ class WorkerSetup(msgspec.Struct, tag=True, frozen=True):
     batching: Batching = Batching()
     idempotent: bool = False
     """May the items of a batch be run again?"""
+    resources: str = ""
+    """The folder of the personal resources; empty if there are none."""
+    resources_max: int = 64
+    """Of these the worker keeps so many loaded."""
 
 
 class Attach(msgspec.Struct, tag=True, frozen=True):

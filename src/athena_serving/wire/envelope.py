@@ -257,20 +257,76 @@ class Given(msgspec.Struct):
     """Status in the frame's own header; None if it says none."""
 
 
-def open_frame(body: Body) -> tuple[Members, str | None]:
-    """A frame's JSON object without `header.cid`, and that; None where it is missing or no string.
+def open_frame(body: Body, *, is_shared: bool) -> tuple[Members, str]:
+    """A frame's JSON object and the `header.cid` of a shared connection, empty where there is none (http-api.md 7.7).
 
-    Raises BadRequest. The cid is not in any schema: a connection that is not shared has none (http-api.md 7.7).
+    Raises BadRequest. The cid is in no schema, so it is taken out; on a connection that is not shared it stays.
     """
     try:
         members = parse(body)
     except RecursionError:
         raise BadRequest(NOT_JSON, problems=(Problem("", "is nested too deeply"),)) from None
-    header = _object(members, "header")
-    return members, cid if type(cid := header.get("cid")) is str else None
+    cid = _object(members, "header").pop("cid", "") if is_shared else ""
+    return members, cid if type(cid) is str else ""
 
 
-def read_frame(members: Members, schema: Schema, *, is_first: bool) -> Given:
+class _KnownFrame(NamedTuple):
+    """What was made of a later frame's skeleton."""
+
+    given: Given
+    stand_in: str
+    key: str
+    """The input that the stand-in is the data of."""
+    cid: str
+
+
+def recall_frame(body: Body, schema: Schema) -> tuple[Given, str] | None:
+    """The step and the cid of a later frame whose skeleton is known: in most streams all frames but two have one."""
+    skeleton, strings = _lift_frame(body, schema)
+    known: _KnownFrame | None = schema.known_frames.get(skeleton) if strings else None
+    if known is None:
+        return None
+    data, length = strings[known.stand_in]
+    least, most = schema.lengths[known.key]
+    if not least <= length <= most:
+        return None
+    given, was = known.given, known.given.request
+    pieces = [
+        Piece(piece.key, piece.type, piece.status, piece.desc, data if piece.key == known.key else piece.data)
+        for piece in was.pieces
+    ]
+    request = Request(was.app, was.headers, was.params.copy(), pieces, was.expects)
+    return Given(request, given.statuses, given.header), known.cid
+
+
+def remember_frame(body: Body, schema: Schema, *, is_shared: bool) -> None:
+    """A later frame was right: remember its skeleton, if it is seen a second time."""
+    skeleton, strings = _lift_frame(body, schema)
+    if len(strings) != 1 or len(skeleton) > LONGEST_KNOWN:
+        return
+    known = schema.known_frames
+    if skeleton not in known:
+        if len(known) >= MOST_KNOWN:
+            known.clear()
+        known[skeleton] = None  # frames that carry a number of their own never come again
+        return
+    ((stand_in, lifted),) = strings.items()
+    members, cid = open_frame(skeleton, is_shared=is_shared)
+    given = read_frame(members, schema, is_first=False, strings=strings)
+    keys = [piece.key for piece in given.request.pieces if piece.data is lifted.data]
+    if not strings and len(keys) == 1:
+        known[skeleton] = _KnownFrame(given, stand_in, keys[0], cid)
+
+
+def _lift_frame(body: Body, schema: Schema) -> tuple[bytes, Strings]:
+    if not schema.is_liftable:
+        return b"", {}
+    if len(body) > LIFT_ABOVE:
+        return lifting.lift(body)
+    return lifting.lift_member(body, schema.data_member) if schema.data_member else (b"", {})
+
+
+def read_frame(members: Members, schema: Schema, *, is_first: bool, strings: Strings | None = None) -> Given:
     """A frame's step: base64, then the app id of the first, then the schema (http-api.md 7.4).
 
     Defaults of the schema count for the first frame's header and parameters; the payload is handed on as it came.
@@ -281,13 +337,14 @@ def read_frame(members: Members, schema: Schema, *, is_first: bool) -> Given:
     status = said if type(said) is int and Status.BEGIN <= said <= Status.ONCE else None
     payload: Members = {key: dict(block) for key, block in _object(members, "payload").items() if type(block) is dict}
     try:
-        pieces = _pieces(payload, schema, {})
+        checked = _misfits(members, schema, strings or {}, is_ascii=False)
+        pieces = _pieces(payload, schema, strings if strings is not None else {})
     except BadRequest as error:
         raise BadRequest(f"resolve request error:{error.message}", problems=error.problems) from None
     app = header.get("appid") or header.get("app_id") or ""
     if is_first and not app:
         raise BadAppId("app_id cannot be empty", problems=(Problem("/header/app_id", "cannot be empty"),))
-    problems = schema.check(members) + _misfits(members, schema, {}, is_ascii=False)
+    problems = schema.check(members) + checked
     if problems:
         raise BadRequest(explain(problems), problems=problems)
     if is_first:
@@ -340,7 +397,6 @@ class Opening(NamedTuple):
 SMALL = 1024
 """Bytes of an opening that is kept for the next answer."""
 MOST_OPENINGS = 1024
-_openings: dict[tuple[Schema, str, int, Attributes], Opening] = {}
 
 
 def encode(
@@ -469,14 +525,15 @@ def _said_again(headers: Mapping[str, str], schema: Schema) -> bytes:
 
 
 def _open(schema: Schema, key: str, status: int, attributes: Attributes) -> Opening:
-    place = (schema, key, status, attributes)
-    opening = _openings.get(place)
+    openings: dict[tuple[str, int, Attributes], Opening] = schema.openings
+    place = (key, status, attributes)
+    opening = openings.get(place)
     if opening is None:
         opening = _opening(schema, key, status, attributes)
         if len(opening.json) <= SMALL:  # callers choose the attributes: only what is small may stay, and not for ever
-            if len(_openings) >= MOST_OPENINGS:
-                _openings.clear()
-            _openings[place] = opening
+            if len(openings) >= MOST_OPENINGS:
+                openings.clear()
+            openings[place] = opening
     return opening
 
 

@@ -23,6 +23,8 @@ _NONCE: Final = secrets.token_hex(16)
 """Start of every stand-in of this process; never leaves it."""
 _FIRST: Final = f"{_NONCE}0"
 _BACKSLASH: Final = 0x5C
+_MOST_NAMES: Final = 4
+"""Members of one name that are looked at."""
 
 Body = bytes | bytearray
 
@@ -61,14 +63,20 @@ def lift(body: Body) -> tuple[bytes, Strings]:
 
 
 def lift_member(body: Body, name: bytes) -> tuple[bytes, Strings]:
-    """`body` with the value of its first member of this name (quotes included) replaced, if that may be base64."""
-    at = body.find(name) + len(name)
-    start = body.find(b'"', at) + 1
-    end = body.find(b'"', start)
-    if at >= len(name) and start < end and body[at : start - 1].strip() == b":":
-        data = _decoded(memoryview(body)[start:end])
-        if data is not None:
-            return b"".join((body[:start], _FIRST.encode(), body[end:])), {_FIRST: Lifted(data, end - start)}
+    """`body` with the value of its first text member of this name (quotes included) replaced, if that may be base64."""
+    at = 0
+    for _ in range(_MOST_NAMES):  # an input may be called what its data are: "audio": {"audio": "..."}
+        at = body.find(name, at) + len(name)
+        if at < len(name):
+            break
+        start = body.find(b'"', at) + 1
+        if body[at : start - 1].strip() != b":":
+            continue
+        end = body.find(b'"', start)
+        data = _decoded(memoryview(body)[start:end]) if start < end else None
+        if data is None:
+            break
+        return b"".join((body[:start], _FIRST.encode(), body[end:])), {_FIRST: Lifted(data, end - start)}
     return b"", {}
 
 

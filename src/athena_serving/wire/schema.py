@@ -84,6 +84,10 @@ class Schema:
     _plan: Plan
     known: dict[bytes, Any] = field(default_factory=dict)
     """What the envelope has made of skeletons (wire/envelope.py)."""
+    openings: dict[Any, Any] = field(default_factory=dict)
+    """What the envelope has made of outputs' attributes."""
+    known_frames: dict[bytes, Any] = field(default_factory=dict)
+    """The same for later frames of sessions."""
 
     def fill(self, request: dict[str, object]) -> None:
         """Change `request` in place, as the schema wants it: defaults, constants, other names, other types."""

@@ -9,20 +9,23 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Final, cast
 
-from athena_serving.errors import CallbackFailed, MethodMissing, OnceFailed, WrapperNotLoadable
+from athena_serving.errors import CallbackFailed, CreateFailed, MethodMissing, OnceFailed, WrapperNotLoadable
 from athena_serving.sdk.binding import Bound, bind
 from athena_serving.sdk.callback import sessions as registry
 from athena_serving.sdk.context import Context
 from athena_serving.sdk.data import Response
 from athena_serving.wire.messages import Call, Piece, Reply, Status
-from athena_serving.worker import batches, generators, inputs, load, outputs, remedies
+from athena_serving.worker import batches, generators, inputs, load, outputs, remedies, resources
 from athena_serving.worker.batches import Batches
 from athena_serving.worker.failures import Failures, said
+from athena_serving.worker.gate import Gate
 from athena_serving.worker.generators import Generators
 from athena_serving.worker.interrupts import CallInterrupted
+from athena_serving.worker.resources import Persons, Resources
 from athena_serving.worker.sessions import Sessions
 from athena_serving.worker.streams import Stream
 
@@ -34,8 +37,19 @@ _ONCE: Final = "wrapperOnceExec"
 class Adapter:
     """`wrapper` is the instance that `load.construct` made, `file` the path it came from."""
 
-    def __init__(self, wrapper: object, file: str, outputs_of: Mapping[str, int] | None = None) -> None:
-        """`outputs_of` are the service's outputs, name to data type, in order."""
+    def __init__(
+        self,
+        wrapper: object,
+        file: str,
+        outputs_of: Mapping[str, int] | None = None,
+        *,
+        folder: Path | None = None,
+        most: int = 64,
+    ) -> None:
+        """`outputs_of` are the service's outputs, name to data type, in order.
+
+        `folder` has the personal resources, if there are any, of which a worker keeps `most` loaded.
+        """
         self._file = file
         self._failures = Failures(wrapper, file)
         self._init, self._fini = (
@@ -59,7 +73,10 @@ class Adapter:
         batch = load.method_of(wrapper, batches.METHOD)
         if inspect.iscoroutinefunction(batch):
             raise batches.refuse_coroutine(file)
-        self.batches = None if batch is None else Batches(batch, self._failures, self._answer)
+        self.resources = None if folder is None else Resources(wrapper, self._failures, folder, most, is_old=is_old)
+        if self.resources is not None and self.resources.is_async:
+            raise resources.refuse_coroutine(file)
+        self.batches = None if batch is None else Batches(batch, self._failures, self._answer, self.resources)
 
     @property
     def can_warm_up(self) -> bool:
@@ -74,10 +91,30 @@ class Adapter:
 
     def session(self, call: Call, context: Context, stream: Stream) -> None:
         """Run a session on this thread, to its end. Raises nothing."""
-        if self.generators is not None:
-            self.generators.run(call, context, stream)
-        else:
-            self.sessions.run(call, context, stream)
+        run = self.sessions.run if self.generators is None else self.generators.run
+        if self.resources is None:
+            run(call, context, stream)
+            return
+        held = self.resources.hold(call, context, CreateFailed)
+        if isinstance(held, Reply):
+            stream.emit(held)
+            return
+        with held as persons:
+            run(call, context, stream, persons)
+
+    async def session_async(self, call: Call, context: Context, stream: Stream) -> None:
+        """The same for a generator that is a coroutine. Cancelled, it closes it."""
+        if self.generators is None:
+            raise RuntimeError("only generators are coroutines")
+        if self.resources is None:
+            await self.generators.run_async(call, context, stream)
+            return
+        held = await self.resources.hold_async(call, context, CreateFailed)
+        if isinstance(held, Reply):
+            await stream.emit_async(held)
+            return
+        with held as persons:
+            await self.generators.run_async(call, context, stream, persons)
 
     def init(self, config: Mapping[str, str]) -> None:
         """Run `wrapperInit`. Raises `WrapperNotLoadable` for a number that is not 0, and what user code raises."""
@@ -93,7 +130,9 @@ class Adapter:
             )
 
     def fini(self) -> None:
-        """Run `wrapperFini`; what it returns is ignored, what it raises is logged."""
+        """Unload what is loaded and run `wrapperFini`; what they return is ignored, what they raise is logged."""
+        if self.resources is not None:
+            self.resources.close()
         if self._fini is None:
             return
         try:
@@ -101,27 +140,51 @@ class Adapter:
         except BaseException:  # user code; we are on the way out and must get there
             log.exception("wrapperFini raised")
 
-    def once(self, call: Call, context: Context) -> Reply:
+    def once(self, call: Call, context: Context, persons: Persons = ()) -> Reply:
         """Run a once-call. What user code does wrong becomes a reply with a code; raises only `CallInterrupted`."""
         if self._once is None:
-            return self._once_later(call, context)
+            return self._once_later(call, context, persons)
         filled: list[object] = []
         with context:
             try:
-                return self._reply(self._call(self._once, call, context, filled), filled, call.sid)
+                return self._reply(self._call(self._once, call, context, filled, persons), filled, call.sid)
             except CallInterrupted:
                 raise
             except BaseException as error:  # user code: SystemExit and KeyboardInterrupt end a call only
                 return self._failures.raised(OnceFailed, _ONCE, error, call.sid)
 
-    async def once_async(self, call: Call, context: Context) -> Reply:
-        """The same for a wrapper whose method is a coroutine."""
+    def once_held(self, call: Call, context: Context, gate: Gate) -> Reply | None:
+        """The same once its resources are loaded; user code is interrupted by the gate, and then there is no reply."""
+        if self.resources is None:
+            raise RuntimeError("there is no folder of resources")
+        held = self.resources.hold(call, context, OnceFailed)
+        if isinstance(held, Reply):
+            return held
+        with held as persons:
+            try:
+                with gate:
+                    return self.once(call, context, persons)
+            except CallInterrupted:
+                return None
+
+    async def once_held_async(self, call: Call, context: Context) -> Reply:
+        """The same for a wrapper whose method is a coroutine; cancelled as every coroutine is."""
+        if self.resources is None:
+            raise RuntimeError("there is no folder of resources")
+        held = await self.resources.hold_async(call, context, OnceFailed)
+        if isinstance(held, Reply):
+            return held
+        with held as persons:
+            return await self.once_async(call, context, persons)
+
+    async def once_async(self, call: Call, context: Context, persons: Persons = ()) -> Reply:
+        """`once` for a wrapper whose method is a coroutine."""
         if self._once is None:
             return _lacking()
         filled: list[object] = []
         with context:
             try:
-                running = cast("Awaitable[object]", self._call(self._once, call, context, filled))
+                running = cast("Awaitable[object]", self._call(self._once, call, context, filled, persons))
                 return self._reply(await running, filled, call.sid)
             except asyncio.CancelledError as error:
                 if context.cancelled:
@@ -131,7 +194,7 @@ class Adapter:
             except BaseException as error:  # user code: SystemExit would end the loop, others leave the call unanswered
                 return self._failures.raised(OnceFailed, _ONCE, error, call.sid)
 
-    def _once_later(self, call: Call, context: Context) -> Reply:
+    def _once_later(self, call: Call, context: Context, persons: Persons) -> Reply:
         """A once-call whose answer comes by `callback`, and holds its seat until then (wrapper.md 2.2)."""
         if self._later is None:
             return _lacking()
@@ -140,7 +203,7 @@ class Adapter:
         entry = registry.open(call.sid, call.sid, answers.put)
         try:
             with context:
-                code = self._call(self._later, call, context, [])
+                code = self._call(self._later, call, context, [], persons)
                 number = 0 if code is None else outputs.number(code)
                 if number is None:
                     return said(OnceFailed, f"wrapperOnceExecAsync returned {type(code).__name__}, not a number")
@@ -162,7 +225,7 @@ class Adapter:
     def _answer(self, answer: object, sid: str) -> Reply:
         return self._new_reply(answer, [], sid)
 
-    def _call(self, once: Bound, call: Call, context: Context, filled: list[object]) -> object:
+    def _call(self, once: Bound, call: Call, context: Context, filled: list[object], persons: Persons) -> object:
         """Call user code with what its parameters ask for; `bind` knows what they get that is not here."""
         values = {
             "params": call.params,
@@ -173,6 +236,8 @@ class Adapter:
             "response_list": filled,
             "context": context,
         }
+        if persons:
+            values |= {"person": persons[0], "persons": persons}
         return once(values)
 
     def _new_reply(self, answer: object, _: list[object], sid: str) -> Reply:

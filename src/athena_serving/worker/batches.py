@@ -11,6 +11,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Final
 
 from athena_serving.errors import OnceFailed, WrapperNotLoadable
@@ -21,6 +22,7 @@ from athena_serving.wire.messages import Call, DataType, Reply
 from athena_serving.wire.page import Page
 from athena_serving.worker import inputs, load
 from athena_serving.worker.failures import Failures, said
+from athena_serving.worker.resources import Hold, Persons, Resources
 from athena_serving.worker.streams import Pump
 from athena_serving.worker.tasks import State, Task
 
@@ -105,22 +107,40 @@ class Batches:
     """Runs batches. `method` is the wrapper's, bound to its instance."""
 
     def __init__(
-        self, method: Callable[[list[BatchItem]], object], failures: Failures, reply: Callable[[object, str], Reply]
+        self,
+        method: Callable[[list[BatchItem]], object],
+        failures: Failures,
+        reply: Callable[[object, str], Reply],
+        resources: Resources | None = None,
     ) -> None:
         self._method = method
         self._failures = failures
         self._reply = reply
+        self._resources = resources
         self.is_idempotent = False
         """May items be run again when their batch has failed?"""
 
     def run(self, tasks: Sequence[Task]) -> list[Reply]:
         """The answers to these calls, one each."""
-        items = [BatchItem(task.call.params, inputs.nodes(task.call.pieces), task.context) for task in tasks]
-        return self._run(items)
+        if self._resources is not None:
+            return self._run_held(tasks, self._resources)
+        return self._run([_item(task.call, task.context) for task in tasks])
 
     def try_one(self, call: Call, context: Context) -> Reply:
         """The answer to one call, alone."""
-        return self._run([BatchItem(call.params, inputs.nodes(call.pieces), context)])[0]
+        return self._run([_item(call, context)])[0]
+
+    def _run_held(self, tasks: Sequence[Task], resources: Resources) -> list[Reply]:
+        """The same once each call's resources are loaded; those whose are not fail alone."""
+        held = [resources.hold(task.call, task.context, OnceFailed) for task in tasks]
+        with ExitStack() as stack:
+            items = [
+                _item(task.call, task.context, stack.enter_context(one))
+                for task, one in zip(tasks, held, strict=True)
+                if isinstance(one, Hold)
+            ]
+            answers = iter(self._run(items) if items else ())
+            return [one if isinstance(one, Reply) else next(answers) for one in held]
 
     def _run(self, items: list[BatchItem]) -> list[Reply]:
         try:
@@ -156,6 +176,10 @@ class Batches:
             return self._reply(answer, item.sid)
         except (TypeError, ValueError) as error:
             return self._failures.raised(OnceFailed, METHOD, error, item.sid)
+
+
+def _item(call: Call, context: Context, persons: Persons = ()) -> BatchItem:
+    return BatchItem(call.params, inputs.nodes(call.pieces), context, persons)
 
 
 _SHARED: Final = "the batch that the call was in has failed"

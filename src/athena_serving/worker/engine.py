@@ -20,6 +20,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from athena_serving.errors import CallCancelled, CapacityError, DeadlineExceeded
@@ -31,10 +32,11 @@ from athena_serving.wire.messages import Reply, Step
 from athena_serving.wire.page import Page
 from athena_serving.worker.adapt import Adapter
 from athena_serving.worker.batches import BatchMeter, Gathering
+from athena_serving.worker.gate import Gate
 from athena_serving.worker.interrupts import CallInterrupted
 from athena_serving.worker.link import DoorLink
-from athena_serving.worker.seats import MainSeat, Seats
-from athena_serving.worker.streams import Pump, Stream
+from athena_serving.worker.seats import FedSeat, MainSeat, Seats
+from athena_serving.worker.streams import Pump, Stream, Wakes, wake
 from athena_serving.worker.tasks import Task
 
 log = logging.getLogger(__name__)
@@ -73,15 +75,25 @@ class Engine:
         self._limit = window * doors
         self._wake, self._waker = socket.socketpair()
         self._wake.setblocking(False)
+        self._fed: dict[Stream, None] = {}
+        """Sessions that have steps, and whose user code has not been told."""
         self._reader = 0
         """The thread that `run` is on."""
         self._stopping = False
         self._is_fork = False
         os.register_at_fork(after_in_child=self._forked)  # costs nothing; asking for the pid is a system call a call
         self._poll = select.poll()
-        self._seats = Seats.of(self.execute, self.execute_async, seats=seats, is_coroutine=self._coroutine_rule())
+        self._seats = Seats.of(
+            self.execute,
+            self.execute_async,
+            seats=seats,
+            is_coroutine=self._coroutine_rule(),
+            gathers=adapter.batches is not None,
+        )
         reads_itself = isinstance(self._seats, MainSeat)
         self._pump_of_main: Pump | None = self._pump if reads_itself else None
+        self._execute_alone = self._execute_once if adapter.resources is None else self._execute_held
+        self._once_async = adapter.once_async if adapter.resources is None else adapter.once_held_async
         self._gathering = Gathering(batching, self._pump_of_main) if adapter.batches is not None else None
         if adapter.batches is not None:
             adapter.batches.is_idempotent = idempotent
@@ -146,12 +158,23 @@ class Engine:
 
     def run(self) -> None:
         """Serve until stopped."""
-        self._reader = threading.get_ident()
         self._poll.register(self._wake, select.POLLIN)
         self._seats.start()
+        if isinstance(self._seats, FedSeat):
+            threading.Thread(target=self._read, name="reader", daemon=True).start()
+            self._seats.sit()
+        else:
+            self._read()
+
+    def _read(self) -> None:
+        """Read the links until stopped; with one seat, run what was read as well."""
+        self._reader = threading.get_ident()
         while not self._stopping:
             self._pump(None)
             self._seats.work()
+        for task in list(self._tasks.values()):  # no call is left, but a session may be
+            if task.session is not None:
+                task.revoke("the worker stops", time.monotonic())
         self._seats.finish()
 
     def _pump(self, seconds: float | None) -> None:
@@ -183,6 +206,12 @@ class Engine:
                         self._begin(link, frame)
                     else:
                         self._feed(link, frame)
+                if self._fed:
+                    later: Wakes = {}
+                    for stream in self._fed:
+                        stream.tell(later)
+                    wake(later)
+                    self._fed.clear()
                 return
         except BadFrame as error:
             log.error("door %d sent a bad frame: %s", link.door, error)  # noqa: TRY400  # not our bug
@@ -203,6 +232,7 @@ class Engine:
         task = self._tasks.get((link, frame.stream))
         if task is not None and task.session is not None:
             task.session.push(step)
+            self._fed[task.session] = None
 
     def _begin(self, link: DoorLink, frame: Frame) -> None:
         if frame.stream <= link.newest:
@@ -242,7 +272,7 @@ class Engine:
         elif self._gathering is not None:
             self._execute_batch(self._gathering.take(task))
         else:
-            self._execute_once(task)
+            self._execute_alone(task)
 
     def _execute_once(self, task: Task) -> None:
         started = time.monotonic()
@@ -258,6 +288,14 @@ class Engine:
             reply = Reply(code=CANCELLED, message=task.cancelled_because)
         self._close(task, reply, started)
 
+    def _execute_held(self, task: Task) -> None:
+        """The same for a service with personal resources: what is loaded for the call is known, whatever ends it."""
+        started, gate = time.monotonic(), Gate()
+        if self._open(task, started, abort=gate.interrupt):
+            reply = self._adapter.once_held(task.call, task.context, gate)
+            task.leave()
+            self._close(task, reply or Reply(code=CANCELLED, message=task.cancelled_because), started)
+
     async def execute_async(self, task: Task) -> None:
         """Run a call whose wrapper is a coroutine."""
         if task.session is not None:
@@ -265,7 +303,7 @@ class Engine:
             return
         started = time.monotonic()
         loop = asyncio.get_running_loop()
-        running = loop.create_task(self._adapter.once_async(task.call, task.context))
+        running = loop.create_task(self._once_async(task.call, task.context))
 
         def abort() -> None:
             loop.call_soon_threadsafe(running.cancel)
@@ -287,9 +325,18 @@ class Engine:
         if not opened or batches is None or self._batch_meter is None:
             return
         self._batch_meter.count(opened, started)
-        for task, reply in zip(opened, batches.run(opened), strict=True):
+        replies = batches.run(opened)
+        if self._is_fork:
+            os._exit(0)  # as in `_close`
+        for task, reply in zip(opened, replies, strict=True):
             task.leave()
-            self._close(task, reply, started, shared=len(opened))
+            self._tasks.pop((task.link, task.stream), None)
+            counted = self._count(task, reply, started, shared=len(opened))
+            task.link.put(
+                task.stream, counted, self._load(), then=partial(self._page.clear_slot, task.slot, task.stream)
+            )
+        for link in {task.link for task in opened}:  # in one write, while the next batch begins
+            link.flush_soon()
 
     def _execute_session(self, task: Task, stream: Stream) -> None:
         """Run a session on this thread. Its steps leave as they are made; this is its end."""
@@ -300,12 +347,9 @@ class Engine:
             self._end_session(task, stream, started)
 
     async def _execute_session_async(self, task: Task, stream: Stream) -> None:
-        generators = self._adapter.generators
-        if generators is None:
-            raise RuntimeError("only generators are coroutines")
         started, loop = time.monotonic(), asyncio.get_running_loop()
         stream.live_on(loop)
-        running = loop.create_task(generators.run_async(task.call, task.context, stream))
+        running = loop.create_task(self._adapter.session_async(task.call, task.context, stream))
 
         def abort() -> None:
             stream.interrupt()
@@ -380,18 +424,21 @@ class Engine:
     def _forked(self) -> None:
         self._is_fork = True
 
-    def _close(self, task: Task, reply: Reply, started: float, *, shared: int = 1) -> None:
-        """`shared`: calls that the time was spent on together."""
+    def _close(self, task: Task, reply: Reply, started: float) -> None:
         if self._is_fork:
             os._exit(0)  # user code forked and its child came back here: the answer is its parent's to give
+        self._answer(task, self._count(task, reply, started))
+        self._page.clear_slot(task.slot, task.stream)
+
+    def _count(self, task: Task, reply: Reply, started: float, *, shared: int = 1) -> Reply:
+        """Count what a call took; `shared`: calls that the time was spent on together."""
         now = time.monotonic()
         reply.user_us = int((now - started) * 1e6)
         self._page.values[self._busy] += (now - started) / shared
         if task.cancelled_at:
             self._page.values[self._wasted] += (now - task.cancelled_at) / shared
         self._running -= 1
-        self._answer(task, reply)
-        self._page.clear_slot(task.slot, task.stream)
+        return reply
 
     def _answer(self, task: Task, reply: Reply) -> None:
         self._tasks.pop((task.link, task.stream), None)

@@ -23,6 +23,7 @@ from athena_serving.wire.messages import Call, Piece, Reply, Status, Step
 from athena_serving.worker import inputs, outputs
 from athena_serving.worker.failures import Failures
 from athena_serving.worker.interrupts import CallInterrupted
+from athena_serving.worker.resources import Persons
 from athena_serving.worker.streams import Stream
 
 METHOD: Final = "wrapperStream"
@@ -39,24 +40,25 @@ class Generators:
         """The output that plain values are data of."""
         self.is_async = inspect.isasyncgenfunction(method) or inspect.iscoroutinefunction(method)
 
-    def run(self, call: Call, context: Context, stream: Stream) -> None:
+    def run(self, call: Call, context: Context, stream: Stream, persons: Persons = ()) -> None:
         """One session, on this thread. Raises nothing."""
         used: dict[str, int] = {}
         try:
             with context:
-                if self._drive(call, context, stream, used):
+                if self._drive(_values(call, context, Pieces(call, stream), persons), stream, used):
                     stream.emit(_last(used))
         except CallInterrupted:
             pass  # nobody waits
         except BaseException as error:  # user code: SystemExit and KeyboardInterrupt end a session only
             self._fail(stream, error, call.sid)
 
-    async def run_async(self, call: Call, context: Context, stream: Stream) -> None:
+    async def run_async(self, call: Call, context: Context, stream: Stream, persons: Persons = ()) -> None:
         """One session, in a coroutine. Cancelled, it closes the generator."""
         used: dict[str, int] = {}
         try:
             with context:
-                if await self._drive_async(call, context, stream, used):
+                values = _values(call, context, AsyncPieces(call, stream), persons)
+                if await self._drive_async(values, stream, used):
                     await stream.emit_async(_last(used))
         except asyncio.CancelledError as error:
             if not stream.is_stopped:  # user code let one of its own through
@@ -65,11 +67,11 @@ class Generators:
             if not stream.is_closed:
                 await stream.emit_async(self._failures.raised(OnceFailed, METHOD, error, call.sid))
 
-    def _drive(self, call: Call, context: Context, stream: Stream, used: dict[str, int]) -> bool:
+    def _drive(self, values: Mapping[str, object], stream: Stream, used: dict[str, int]) -> bool:
         """Send what the generator yields; False if the last step was among it, or nobody takes any."""
         stream.resume()
         try:
-            answer = self._bound(_values(call, context, Pieces(call, stream)))
+            answer = self._bound(values)
             iterator = iter(
                 answer if hasattr(answer, "__iter__") and not isinstance(answer, str | bytes) else _refuse(answer)
             )
@@ -91,8 +93,8 @@ class Generators:
         finally:
             _close(iterator)
 
-    async def _drive_async(self, call: Call, context: Context, stream: Stream, used: dict[str, int]) -> bool:
-        answer = self._bound(_values(call, context, AsyncPieces(call, stream)))
+    async def _drive_async(self, values: Mapping[str, object], stream: Stream, used: dict[str, int]) -> bool:
+        answer = self._bound(values)
         if inspect.iscoroutine(answer):
             answer = await answer
         if not hasattr(answer, "__aiter__"):
@@ -206,8 +208,10 @@ def _opened(step: Step, params: dict[str, str]) -> list[DataListNode]:
     return [inputs.node(piece) for piece in step.pieces]
 
 
-def _values(call: Call, context: Context, pieces: object) -> dict[str, object]:
-    return {"params": call.params, "pieces": pieces, "sid": call.sid, "tag": call.sid, "context": context, "person": 0}
+def _values(call: Call, context: Context, pieces: object, persons: Persons) -> dict[str, object]:
+    person = persons[0] if persons else 0
+    names = {"sid": call.sid, "tag": call.sid, "context": context, "person": person}
+    return {"params": call.params, "pieces": pieces, **names}
 
 
 def _last(used: Mapping[str, int]) -> Reply:

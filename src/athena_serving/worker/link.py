@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from athena_serving.errors import OnceFailed
@@ -62,6 +63,7 @@ class DoorLink:
         self._steps: dict[int, list[Reply]] = {}
         """Steps that wait to be written, by stream; answers and last steps are in `_ends`."""
         self._ends: list[tuple[int, Reply, Load]] = []
+        self._thens: list[Callable[[], None]] = []
         self._count = 0
         self._load = Load()
         self._written = 0.0
@@ -101,9 +103,19 @@ class DoorLink:
 
     def send(self, stream: int, reply: Reply, load: Load) -> None:
         """Write an answer or its last step, and what waits to be written; a door that is gone wants none."""
+        self.put(stream, reply, load)
+        self.flush()
+
+    def put(self, stream: int, reply: Reply, load: Load, *, then: Callable[[], None] | None = None) -> None:
+        """Have an answer written by the next `flush`, with others; `then` is called when it is."""
         with self._lock:
             self._ends.append((stream, reply, load))
-        self._flush()
+            if then is not None:
+                self._thens.append(then)
+
+    def flush_soon(self) -> None:
+        """Have it all written by a thread of its own."""
+        self._wake_flusher()
 
     def send_soon(self, stream: int, reply: Reply, load: Load) -> None:
         """Write a step that others follow: at once after a pause, else together with what comes within a moment.
@@ -125,7 +137,7 @@ class DoorLink:
             wakes = not is_due and not self._is_late
             self._is_late = self._is_late or wakes
         if is_due:
-            self._flush()
+            self.flush()
         elif wakes:
             self._wake_flusher()
 
@@ -158,14 +170,15 @@ class DoorLink:
         while not self.is_closed:
             self._late.wait()
             self._late.clear()
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Write all that waits: steps first, then ends, so that a stream's end comes after its steps."""
         with self._writing:
             with self._lock:  # held for a moment only: whoever makes steps must not wait for the socket
                 steps, self._steps = self._steps, {}
                 ends, self._ends = self._ends, []
+                thens, self._thens = self._thens, []
                 self._count, self._is_late = 0, False
                 load = self._load
             if self.is_closed:
@@ -178,6 +191,8 @@ class DoorLink:
                 self._encode(stream, reply, its_load, out, fds)
             if out:
                 self._write_or_close(out, fds)
+            for then in thens:
+                then()
 
     def _encode_steps(self, stream: int, replies: list[Reply], load: Load, out: list[Buffer], fds: list[int]) -> None:
         """Small steps together, each big one in a frame of its own."""

@@ -22,7 +22,7 @@ from athena_serving.wire import control, meta
 from athena_serving.wire.control import Failed, Loaded, Ready, WorkerSetup
 from athena_serving.wire.messages import Call, Piece, Sid
 from athena_serving.wire.page import Page
-from athena_serving.worker import lines, load
+from athena_serving.worker import lines, load, resources
 from athena_serving.worker.adapt import Adapter
 from athena_serving.worker.engine import Engine
 from athena_serving.worker.lines import Named
@@ -69,7 +69,8 @@ def _serve(channel: Channel, setup: WorkerSetup, page: Page, named: Named) -> in
         about = meta.read(described)
         name = meta.service(about)
         schema = json.dumps(described).encode()
-        adapter = Adapter(wrapper, str(path), meta.outputs(about))
+        folder = resources.checked(Path(setup.resources)) if setup.resources else None
+        adapter = Adapter(wrapper, str(path), meta.outputs(about), folder=folder, most=setup.resources_max)
     except UsageError as error:
         return _fail(channel, "load", error)
     named.worker = f"{name}-{setup.name.rpartition('-')[2]}"

@@ -19,12 +19,23 @@ class Seats(ABC):
 
     @staticmethod
     def of(
-        execute: Execute, execute_async: ExecuteAsync, *, seats: int, is_coroutine: Callable[[Task], bool] | None
+        execute: Execute,
+        execute_async: ExecuteAsync,
+        *,
+        seats: int,
+        is_coroutine: Callable[[Task], bool] | None,
+        gathers: bool,
     ) -> "Seats":
-        """The right kind for a wrapper: `is_coroutine` says which calls are coroutines, None that none ever is."""
+        """The right kind for a wrapper.
+
+        `is_coroutine` says which calls are coroutines, None that none ever is. `gathers`: while user code runs others
+        are to be read, for the next batch.
+        """
         if is_coroutine is not None:
             return LoopSeats(execute, execute_async, is_coroutine, seats)
-        return MainSeat(execute) if seats == 1 else ThreadSeats(execute, seats)
+        if seats > 1:
+            return ThreadSeats(execute, seats)
+        return FedSeat(execute) if gathers else MainSeat(execute)
 
     def start(self) -> None:  # noqa: B027  # not every kind has to
         """Called once, on the main thread, before the first task."""
@@ -60,6 +71,27 @@ class MainSeat(Seats):
     def finish(self) -> None:
         """Run what is left."""
         self.work()
+
+
+class FedSeat(Seats):
+    """One seat: the main thread, fed by a thread that reads meanwhile."""
+
+    def __init__(self, execute: Execute) -> None:
+        self._execute = execute
+        self._waiting: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+
+    def submit(self, task: Task) -> None:
+        """The main thread takes it when it is free."""
+        self._waiting.put(task)
+
+    def sit(self) -> None:
+        """Run what comes, on this thread, until `finish`."""
+        while (task := self._waiting.get()) is not None:
+            self._execute(task)
+
+    def finish(self) -> None:
+        """Leave after what is queued."""
+        self._waiting.put(None)
 
 
 class ThreadSeats(Seats):

@@ -23,6 +23,7 @@ from athena_serving.worker import inputs, load, outputs
 from athena_serving.worker.failures import Failures, said
 from athena_serving.worker.interrupts import CallInterrupted
 from athena_serving.worker.outputs import Read
+from athena_serving.worker.resources import Persons
 from athena_serving.worker.streams import Stream
 
 log = logging.getLogger(__name__)
@@ -44,12 +45,12 @@ class Sessions:
         self._methods = Methods(wrapper, failures, is_old=is_old)
         self._failures = failures
 
-    def run(self, call: Call, context: Context, stream: Stream) -> None:
+    def run(self, call: Call, context: Context, stream: Stream, persons: Persons = ()) -> None:
         """One session, on this thread. Raises nothing."""
         session: Session | None = None
         try:
             # Not interrupted: whatever `wrapperCreate` began must be known, to be destroyed.
-            opened = self.create(call, context, stream.emit)
+            opened = self.create(call, context, stream.emit, persons)
             if isinstance(opened, Reply):
                 stream.emit(opened)
                 return
@@ -62,7 +63,9 @@ class Sessions:
             if session is not None:
                 session.destroy()
 
-    def create(self, call: Call, context: Context, send: Send = lambda _: None) -> "Session | Reply":
+    def create(
+        self, call: Call, context: Context, send: Send = lambda _: None, persons: Persons = ()
+    ) -> "Session | Reply":
         """Begin a session with the first call's parameters; its data are for `write`.
 
         A reply instead says why there is none: it failed, or the wrapper has no `wrapperCreate`.
@@ -70,7 +73,9 @@ class Sessions:
         if self._create is None:
             return Reply(code=MethodMissing.code, message="the wrapper has no wrapperCreate(params, sid)")
         session = Session(self._methods, call, context, send)
-        values = {"params": call.params, "tag": call.sid, "sid": call.sid, "context": context}
+        values: dict[str, object] = {"params": call.params, "tag": call.sid, "sid": call.sid, "context": context}
+        if persons:
+            values |= {"person": persons[0], "persons": persons}
         try:
             with context:
                 failure = session.begin(self._create(values))

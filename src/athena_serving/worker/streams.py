@@ -23,6 +23,8 @@ from athena_serving.worker.interrupts import CallInterrupted, let_come, raise_in
 
 Pump = Callable[[float | None], None]
 """Reads what has come on the doors' links, waiting at most so many seconds for it; the main thread's."""
+Wakes = dict[asyncio.AbstractEventLoop, list[asyncio.Event]]
+"""Coroutines that are to be woken, by their loop."""
 
 
 class Stream:
@@ -69,10 +71,16 @@ class Stream:
     # ── from the links, on any thread ─────────────────────────────────────────────────────────────
 
     def push(self, step: Step) -> None:
-        """The caller sent a step."""
+        """The caller sent a step. Whoever waits for it hears of it by `tell`, since many come at once."""
         with self._lock:
             self._steps.append(step)
-        self._poke()
+
+    def tell(self, later: Wakes) -> None:
+        """Wake whoever waits for what was pushed: threads now, coroutines by `wake(later)`."""
+        if self._loop is not None and self._event is not None:
+            later.setdefault(self._loop, []).append(self._event)
+        else:
+            self._poke()
 
     def allow(self, steps: int) -> None:
         """The door takes so many steps more."""
@@ -239,6 +247,17 @@ class Stream:
             event.clear()
             if not ready():  # it may have come between the two
                 await event.wait()
+
+
+def wake(later: Wakes) -> None:
+    """Wake coroutines, those of a loop by one call."""
+    for loop, events in later.items():
+        loop.call_soon_threadsafe(_set_all, events)
+
+
+def _set_all(events: list[asyncio.Event]) -> None:
+    for event in events:
+        event.set()
 
 
 _get_ident = threading.get_ident
