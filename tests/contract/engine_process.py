@@ -193,16 +193,17 @@ class Application:
     async def talk(self, receive: Any, send: Any) -> None:
         """Echo; `bye` closes with a code and a reason, `hold` stops reading until `release`, `flood` never ends."""
         while (message := await receive())["type"] == "websocket.receive":
-            if message["text"] == "bye":
+            text = message["bytes"].decode()  # the engine hands texts over as they came
+            if text == "bye":
                 await send({"type": "websocket.close", "code": 4001, "reason": "because"})
                 return
-            if message["text"] == "hold":
+            if text == "hold":
                 await self.note("held")
                 await self.released.wait()
-            while message["text"] == "flood":
+            while text == "flood":
                 await send({"type": "websocket.send", "bytes": CHUNK})
                 self.counts["sent"] += len(CHUNK)
-            await send({"type": "websocket.send", "text": message["text"]})
+            await send({"type": "websocket.send", "text": text})
 
 
 async def leave(receive: Any) -> None:

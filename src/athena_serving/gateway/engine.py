@@ -14,94 +14,17 @@ from email.utils import formatdate
 from typing import Any, cast
 
 from uvicorn import Config, Server
-from uvicorn.protocols.utils import ClientDisconnected
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from uvicorn.server import ServerState
 
 from athena_serving.errors import SettingsError
-from athena_serving.gateway.guard import DoorState, Gate
+from athena_serving.gateway.guard import DoorState
 from athena_serving.gateway.http1 import GuardedHttp1
+from athena_serving.gateway.ws import GuardedWebSocket
 from athena_serving.settings import Limits
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 """An ASGI 3 application."""
 CLOSE_GRACE = 0.5
 """Seconds that `close` gives the last words, WebSocket close frames, to leave and applications to end."""
-
-
-SEND_TEXTS = "athena.websocket.send"
-"""Type of a message of ours: `texts` are sent, each as a text message, UTF-8 already."""
-
-
-def _head(size: int) -> bytes:
-    """Head of a server's text message that is one frame (RFC 6455 5.2): FIN, opcode 1, no mask."""
-    if size < _SHORT:
-        return bytes((0x81, size))
-    if size < 1 << 16:
-        return b"\x81\x7e" + size.to_bytes(2, "big")
-    return b"\x81\x7f" + size.to_bytes(8, "big")
-
-
-_SHORT = 126
-
-
-class GuardedWebSocket(WebSocketsSansIOProtocol):
-    """A WebSocket connection; uvicorn pings the peer and bounds messages, this adds the write stall."""
-
-    gate: Gate
-    write_timeout: float
-
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, object],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self.write_timeout = cast("DoorState", server_state).limits.write_timeout
-
-    async def send(self, message: Any) -> None:
-        """As uvicorn's; and, for us, several text messages in one write, framed here: that is most of their cost."""
-        if message["type"] != SEND_TEXTS:
-            await super().send(message)
-            if message["type"] == "websocket.http.response.body":
-                self.handshake_complete = True  # refused in HTTP; uvicorn would log that nobody answered
-            return
-        await self.writable.wait()
-        if self.disconnected or self.close_sent or self.transport.is_closing():
-            raise ClientDisconnected
-        self.transport.write(b"".join([part for text in message["texts"] for part in (_head(len(text)), text)]))
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Look at the transport through a gate."""
-        self.gate = Gate(cast("asyncio.Transport", transport))
-        super().connection_made(cast("asyncio.Transport", self.gate))
-
-    def keepalive_timeout(self) -> None:
-        """No pong came in time. If that is because the application has not taken a message yet, ask again later."""
-        if not self.read_paused:
-            super().keepalive_timeout()
-            if self.gate.raw.get_write_buffer_size():
-                self.gate.reset()  # a peer that answers nothing takes nothing either: what waits for it never leaves
-            return
-        self.pong_timer = self.pending_ping_payload = None
-        self.schedule_ping()
-
-    def check(self, now: float) -> None:
-        """Abort if the peer takes nothing of what waits for it."""
-        if self.gate.is_stalled(now, self.write_timeout):
-            self.gate.reset()
-
-    def retire(self) -> None:
-        """A session goes on; it is its application that ends it."""
-
-    def finish(self) -> None:
-        """A session goes on until it has ended, or `cut`."""
-
-    def cut(self) -> None:
-        """Close with code 1012, service restart (the registry of RFC 6455 11.7)."""
-        self.shutdown()
 
 
 class Engine:

@@ -20,12 +20,12 @@ from athena_serving.errors import (
     ReadFailed,
     SessionExpired,
 )
-from athena_serving.gateway.engine import SEND_TEXTS
 from athena_serving.gateway.exchange import Message, Receive, Scope
 from athena_serving.gateway.line import Line
 from athena_serving.gateway.lobby import Lobby
 from athena_serving.gateway.services import Service, Timing
 from athena_serving.gateway.talk import Outcome
+from athena_serving.gateway.ws import SEND_TEXTS
 from athena_serving.wire import envelope
 from athena_serving.wire.envelope import Given
 from athena_serving.wire.session import StopReason

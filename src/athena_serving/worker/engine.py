@@ -174,7 +174,7 @@ class Engine:
             self._seats.work()
         for task in list(self._tasks.values()):  # no call is left, but a session may be
             if task.session is not None:
-                task.revoke("the worker stops", time.monotonic())
+                self.cancel(task.link, task.stream, "the worker stops")
         self._seats.finish()
 
     def _pump(self, seconds: float | None) -> None:
