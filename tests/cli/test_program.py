@@ -141,11 +141,11 @@ def test_serve_logs_what_an_aiges_toml_says_in_vain(
     """Each outcome is one line that names its keys; what ASF did not read either is not worth one."""
     serve_with(Recorder())
     monkeypatch.setattr(logging.getLogger(), "handlers", [*logging.getLogger().handlers])  # the command adds one
-    (folder / "ocr" / "aiges.toml").write_text("[aiges]\nsub = 'ase'\n[fc]\nttl = 1\nroll = 1\n", encoding="utf-8")
+    (folder / "ocr" / "aiges.toml").write_text("[aiges]\nsub = 'ase'\n[fc]\nwave = 1\nreport = 1\n", encoding="utf-8")
     with caplog.at_level("INFO"):
         assert cli.main(["serve", "ocr"]) == 0
     (line,) = [record.getMessage() for record in caplog.records if record.name == "settings"]
-    assert line.startswith("aiges.toml: [fc].ttl, [fc].roll: ")
+    assert line.startswith("aiges.toml: [fc].wave, [fc].report: ")
 
 
 def test_serve_does_not_load_rich(folder: Path) -> None:
@@ -193,7 +193,7 @@ def test_settings_without_a_wrapper_show_the_server(folder: Path, capsys: pytest
     assert cli.main(["settings"]) == 0
     output = capsys.readouterr().out
     assert "server.port" in output
-    assert "name one to see [service], [workers], [batch], [stream] and [wrapper]" in output
+    assert "name one to see [service], [workers], [batch], [stream] and [wrapper]" in " ".join(output.split())
 
 
 def test_settings_say_what_became_of_an_aiges_toml(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
