@@ -10,6 +10,7 @@ Until its first step an answer of many can still fail as any other, with a statu
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -24,8 +25,8 @@ GATHERED: Final = 1 << 16
 """Bytes of steps that wait together and leave in one write, at most."""
 
 
-class Stream:
-    """Writes steps as they come: `Events` or `Lines`. `started` is told before the first byte leaves."""
+class Stream(ABC):
+    """Writes steps as they come: `Events` or `Lines`."""
 
     kind: bytes
     """Its content type."""
@@ -92,14 +93,17 @@ class Stream:
         self._waiting.append(part)
         self._size += len(part)
 
+    @abstractmethod
     def _frame(self, document: bytes) -> bytes:
-        raise NotImplementedError
+        """A step."""
 
+    @abstractmethod
     def _error(self, document: bytes) -> bytes:
-        raise NotImplementedError
+        """A failure, after which nothing comes."""
 
+    @abstractmethod
     def _breath(self) -> bytes:
-        raise NotImplementedError
+        """What may stand between two steps and says nothing; empty if nothing may."""
 
 
 class Events(Stream):
