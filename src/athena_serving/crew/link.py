@@ -6,6 +6,7 @@ Frames that are written in one turn of the loop leave in one system call.
 import asyncio
 import logging
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
@@ -71,7 +72,8 @@ class WorkerLink:
     def begin(self, stream: int, slot: int, call: Call, *, at_once: bool = False) -> None:
         """Send a call: at once to a worker that waits for it, else with what else is sent in this turn of the loop."""
         blocks = self._place(call.pieces)
-        self._out += frames.begin(stream, slot, call, now=self._loop.time(), blocks=blocks)
+        # Not the loop's clock, which stands still for a turn: a deadline would be late by as much.
+        self._out += frames.begin(stream, slot, call, now=time.monotonic(), blocks=blocks)
         self._leave(at_once=at_once)
 
     def give(self, stream: int, step: Step) -> None:
